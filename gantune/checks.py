@@ -1,0 +1,155 @@
+"""What makes a study valid beyond the types of its fields: its space as a whole, its objective."""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from gantune.config import TrialConfig, all_paths, leaves
+from gantune.document import Document
+from gantune.errors import Problem
+from gantune.space import Parameter, ParameterSpec, Space, probes
+from gantune.study import OBJECTIVES, ONLY_FOR, Study, with_values
+
+MAX_EXAMPLES = 3
+
+
+def check_study(document: Document, study: Study | None) -> list[Problem]:
+    """Lists what is wrong with a study as a whole.
+
+    Args:
+        document: The file, for line numbers, and for the checks that need no valid study.
+        study: The study where its fields are valid on their own; None where they are not.
+    """
+    problems = list(_check_paths(document))
+    if study is None or problems:
+        return problems
+    problems += _check_objective(document, study)
+    cycle = _find_cycle(study.search)
+    if cycle:
+        where = document.where(("search", cycle[0]))
+        message = f"these wait for each other: {' -> '.join(cycle)}"
+        return [*problems, Problem(where, f"search.{cycle[0]}", message)]
+    return problems + list(_check_draws(document, study))
+
+
+def search_space(study: Study) -> Space:
+    """The study's space, each parameter after those that it refers to."""
+    ordered: list[str] = []
+    waiting = dict(study.search)
+    while waiting:
+        ready = [p for p, spec in waiting.items() if not _references(p, spec) & set(waiting)]
+        assert ready, "a checked study has no cycle"
+        ordered += ready
+        waiting = {path: spec for path, spec in waiting.items() if path not in ready}
+    base = {p: value for p, value, _ in leaves(study.trial) if p not in study.search}
+    return Space(tuple(Parameter(path, study.search[path]) for path in ordered), base)
+
+
+def _references(path: str, spec: ParameterSpec) -> set[str]:
+    return set(Parameter(path, spec).references())
+
+
+def _check_paths(document: Document) -> Iterator[Problem]:
+    tree = document.value
+    search = tree.get("search") if isinstance(tree, dict) else None
+    if not isinstance(search, dict):
+        return
+    known = sorted(set(all_paths()))
+    for path, spec in search.items():
+        where = document.where(("search", path))
+        if path not in known:
+            yield Problem(where, f"search.{path}", f"no such field in a trial{_near(path, known)}")
+        if not isinstance(spec, dict):
+            continue
+        when = spec.get("when")
+        named = [spec.get("times"), spec.get("same_as"), *(when if isinstance(when, dict) else ())]
+        for other in named:
+            if isinstance(other, str) and other not in known:
+                message = f"refers to {other}, which is no field of a trial{_near(other, known)}"
+                yield Problem(where, f"search.{path}", message)
+
+
+def _near(path: str, known: list[str]) -> str:
+    match = difflib.get_close_matches(path, known, n=1, cutoff=0.5)
+    return f"; did you mean {match[0]}?" if match else ""
+
+
+def _check_objective(document: Document, study: Study) -> Iterator[Problem]:
+    metric = study.objective.metric
+    where = document.where(("objective", "metric"))
+    if metric not in OBJECTIVES:
+        near = _near(metric, list(OBJECTIVES)) or f"; known: {', '.join(OBJECTIVES)}"
+        message = f"unknown metric {metric!r}{near}"
+        yield Problem(where, "objective.metric", message)
+        return
+    names = {study.trial.data.name, *_searched_values(study, "data.name")}
+    for name in sorted(names - set(ONLY_FOR.get(metric, names))):
+        message = f"{metric} does not exist for {name}, only for {', '.join(ONLY_FOR[metric])}"
+        yield Problem(where, "objective.metric", message)
+
+
+def _searched_values(study: Study, path: str) -> list[Any]:
+    spec = study.search.get(path)
+    return list(spec.choice or ()) if spec else []
+
+
+def _find_cycle(search: Mapping[str, ParameterSpec]) -> list[str] | None:
+    def visit(path: str, trail: list[str]) -> list[str] | None:
+        if path in trail:
+            return [*trail[trail.index(path) :], path]
+        if path in done or path not in search:
+            return None
+        for other in sorted(_references(path, search[path])):
+            found = visit(other, [*trail, path])
+            if found:
+                return found
+        done.add(path)
+        return None
+
+    done: set[str] = set()
+    return next((cycle for path in search if (cycle := visit(path, []))), None)
+
+
+def _check_draws(document: Document, study: Study) -> Iterator[Problem]:
+    seen: dict[str, int] = {}
+    for what, values in probes(search_space(study)):
+        try:
+            trial = with_values(study.trial, values)
+        except ValidationError as error:
+            for details in error.errors():
+                path = _blame(".".join(map(str, details["loc"])), values)
+                shown = values.get(path, details.get("input"))
+                message = f"{what} makes no valid trial: {details['msg']}, has {shown!r}"
+                yield from _once(seen, document, path, message)
+        else:
+            for path, message in check_trial(trial):
+                yield from _once(seen, document, path, f"{what}: {message}")
+
+
+def _once(seen: dict[str, int], document: Document, path: str, message: str) -> Iterator[Problem]:
+    seen[path] = seen.get(path, 0) + 1
+    if seen[path] <= MAX_EXAMPLES and not ("random draw" in message and seen[path] > 1):
+        section = "search" if ("search", path) in document.lines else "trial"
+        location = ("search", path) if section == "search" else ("trial", *path.split("."))
+        yield Problem(document.where(location), f"{section}.{path}", message)
+
+
+def _blame(location: str, values: Mapping[str, Any]) -> str:
+    """The searched path nearest to where pydantic saw the error (locations hold part names)."""
+    words = location.split(".")
+    return max(values, key=lambda path: _common(path.split("."), words), default=location)
+
+
+def _common(path: list[str], words: list[str]) -> int:
+    return sum(word in words for word in path) - (path[-1] != words[-1])
+
+
+def check_trial(trial: TrialConfig) -> Iterator[tuple[str, str]]:
+    """Yields (path, message) for fields that are valid alone and do not go together."""
+    data, train = trial.data, trial.train
+    size = getattr(data, "points", None) or getattr(data, "limit", None)
+    if size is not None and train.batch_size > size * (1 - data.holdout):
+        message = f"a batch of {train.batch_size} is larger than the training data"
+        yield "train.batch_size", message

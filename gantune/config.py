@@ -1,0 +1,215 @@
+"""The configuration of one trial: every part's name and options, typed, frozen and strict.
+
+This layer imports no torch. The engine keeps a dictionary of implementations for each kind of part
+under the same names; a test compares the two.
+
+A field marked ``LANE`` may differ between trials that train fused in one process (DESIGN section
+10); all others are static, and :func:`static_hash` of them names the group that can share a model.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+
+
+class Lane:
+    """Marks a field that may differ between fused trials."""
+
+
+LANE = Lane()
+
+
+class Options(BaseModel):
+    """Base of every section: unknown keys are errors, types are strict, instances are frozen."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+def by_name(default: str) -> Discriminator:
+    """Chooses among the parts of a section by ``name``; a section without one is ``default``."""
+
+    def chosen(value: Any) -> str:
+        name = value.get("name", default) if isinstance(value, dict) else value.name
+        return name if isinstance(name, str) else repr(name)
+
+    return Discriminator(chosen)
+
+
+Rate = Annotated[float, Field(gt=0, le=10), LANE]
+Beta = Annotated[float, Field(ge=0, lt=1), LANE]
+Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
+Width = Annotated[int, Field(ge=1, le=65_536)]
+Widths = Annotated[tuple[Width, ...], Field(min_length=1, max_length=64, strict=False)]
+Fraction = Annotated[float, Field(ge=0, le=0.5)]
+Activation = Literal["leaky_relu", "relu", "tanh"]
+
+
+class Digits(Options):
+    """scikit-learn's 1,797 real handwritten digits, 8x8, one channel, 10 classes."""
+
+    name: Literal["digits"] = "digits"
+    limit: Count | None = Field(None, description="Use only this many images (a fixed sample).")
+    holdout: Fraction = Field(0.0, description="Share kept apart from training.")
+
+
+class Ring(Options):
+    """A mixture of Gaussians on a circle, means at 2*pi*i/modes (PacGAN, arXiv 1712.04086)."""
+
+    name: Literal["ring"] = "ring"
+    modes: Annotated[int, Field(ge=2, le=1000)] = 8
+    radius: Annotated[float, Field(gt=0, le=1000)] = 1.0
+    std: Annotated[float, Field(gt=0, le=100)] = 0.01
+    points: Annotated[int, Field(ge=100, le=10_000_000)] = 100_000
+    holdout: Fraction = 0.0
+
+
+class Grid(Options):
+    """A mixture of Gaussians on a square grid centred on 0 (PacGAN, arXiv 1712.04086)."""
+
+    name: Literal["grid"] = "grid"
+    side: Annotated[int, Field(ge=2, le=100)] = 5
+    spacing: Annotated[float, Field(gt=0, le=1000)] = 2.0
+    std: Annotated[float, Field(gt=0, le=100)] = 0.05
+    points: Annotated[int, Field(ge=100, le=10_000_000)] = 100_000
+    holdout: Fraction = 0.0
+
+
+class MlpGenerator(Options):
+    """Fully connected generator: latent -> hidden layers -> a sample."""
+
+    name: Literal["mlp"] = "mlp"
+    latent_dim: Width = 64
+    latent: Literal["normal", "uniform"] = Field("normal", description="N(0, 1) or U(-1, 1).")
+    hidden: Widths = (128, 256)
+    activation: Activation = "leaky_relu"
+    negative_slope: Annotated[float, Field(ge=0, lt=1), LANE] = 0.2
+    norm: Literal["none", "batch"] = Field("none", description="After each hidden layer but one.")
+    norm_eps: Annotated[float, Field(gt=0, le=1), LANE] = 1e-5
+    output: Literal["tanh", "sigmoid", "linear"] | None = Field(
+        None, description="Last activation; null: tanh for images, linear for points."
+    )
+
+
+class MlpDiscriminator(Options):
+    """Fully connected discriminator: a sample -> hidden layers -> one logit."""
+
+    name: Literal["mlp"] = "mlp"
+    hidden: Widths = (256, 128)
+    activation: Activation = "leaky_relu"
+    negative_slope: Annotated[float, Field(ge=0, lt=1), LANE] = 0.2
+
+
+class NonSaturating(Options):
+    """Softplus losses on logits, the generator maximising log D(G(z)) (Goodfellow et al. 2014)."""
+
+    name: Literal["non_saturating"] = "non_saturating"
+
+
+class Adam(Options):
+    """Adam (Kingma & Ba 2015)."""
+
+    name: Literal["adam"] = "adam"
+    lr: Rate = 2e-4
+    beta1: Beta = 0.5
+    beta2: Beta = 0.999
+    eps: Annotated[float, Field(gt=0, le=1), LANE] = 1e-8
+
+
+class Optimizers(Options):
+    """One optimizer for each player."""
+
+    generator: Adam = Adam()
+    discriminator: Adam = Adam()
+
+
+class Train(Options):
+    """Length and order of training."""
+
+    epochs: Annotated[int, Field(ge=1, le=1_000_000), LANE] = 40
+    steps_per_epoch: Annotated[int, Field(ge=1, le=10_000_000)] | None = Field(
+        None, description="Rounds in an epoch; null: once through the data."
+    )
+    batch_size: Annotated[int, Field(ge=2, le=1_000_000)] = 64
+    d_steps: Annotated[int, Field(ge=1, le=100)] = Field(1, description="D updates per round.")
+    g_steps: Annotated[int, Field(ge=1, le=100)] = Field(1, description="G updates per round.")
+    share_fake: bool = Field(
+        True, description="G's first update uses the fakes that D saw last (saves a forward pass)."
+    )
+
+
+class Evaluation(Options):
+    """When and on how many samples a trial is scored."""
+
+    samples: Annotated[int, Field(ge=2, le=1_000_000)] | None = Field(
+        None, description="Generated samples; null: 1,000 images or 2,500 points."
+    )
+    every: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        1, description="Epochs between evaluations; epoch 1, rungs and the last always are."
+    )
+
+
+Data = Annotated[
+    Annotated[Digits, Tag("digits")] | Annotated[Ring, Tag("ring")] | Annotated[Grid, Tag("grid")],
+    by_name("digits"),
+]
+
+
+class TrialConfig(Options):
+    """One complete, runnable configuration of a GAN and its training."""
+
+    data: Data = Digits()
+    generator: MlpGenerator = MlpGenerator()
+    discriminator: MlpDiscriminator = MlpDiscriminator()
+    loss: NonSaturating = NonSaturating()
+    optimizer: Optimizers = Optimizers()
+    train: Train = Train()
+    eval: Evaluation = Evaluation()
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(
+        0, description="Every trial's own seed is derived from this one and its number."
+    )
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+
+def alternatives(annotation: Any) -> list[type[Options]]:
+    """The section types that an annotation allows; empty for a plain value."""
+    if isinstance(annotation, type):
+        return [annotation] if issubclass(annotation, Options) else []
+    return [part for argument in get_args(annotation) for part in alternatives(argument)]
+
+
+def sections_at(path: str, root: type[Options] | None = None) -> list[type[Options]]:
+    """Every type that the section at a dotted path can have; empty where there is none."""
+    found: list[type[Options]] = [root or TrialConfig]
+    for word in filter(None, path.split(".")):
+        fields = [part.model_fields[word] for part in found if word in part.model_fields]
+        found = [part for info in fields for part in alternatives(info.annotation)]
+    return found
+
+
+def all_paths(root: type[Options] | None = None, prefix: str = "") -> Iterator[str]:
+    """Yields the dotted path of every field of every part (with repeats)."""
+    for name, info in (root or TrialConfig).model_fields.items():
+        parts = alternatives(info.annotation)
+        for part in parts:
+            yield from all_paths(part, f"{prefix}{name}.")
+        if not parts:
+            yield f"{prefix}{name}"
+
+
+def leaves(options: Options, prefix: str = "") -> Iterator[tuple[str, Any, bool]]:
+    """Yields (dotted path, value, is it a lane field) for every field below ``options``."""
+    for name, info in type(options).model_fields.items():
+        value, path = getattr(options, name), f"{prefix}{name}"
+        if isinstance(value, Options):
+            yield from leaves(value, f"{path}.")
+        else:
+            yield path, value, any(isinstance(mark, Lane) for mark in info.metadata)
+
+
+def static_hash(config: TrialConfig) -> str:
+    """Names the group of trials that could share one fused model: equal in all static fields."""
+    static = {path: value for path, value, lane in leaves(config) if not lane and path != "seed"}
+    return hashlib.sha256(json.dumps(static, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,180 @@
+"""Reads a YAML document by the rules of YAML 1.2 and remembers on which line each value stands.
+
+PyYAML follows YAML 1.1: ``1e-4`` is a string there, ``off`` a boolean, ``017`` fifteen, ``1:30``
+ninety, and of two equal keys the last one wins without a word. A study file deserves better.
+"""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from gantune.errors import ConfigError, Problem, UsageError
+
+MAX_BYTES = 1_000_000
+MAX_DEPTH = 20
+MAX_NODES = 20_000
+
+Location = tuple[str | int, ...]
+Value = None | bool | int | float | str | list["Value"] | dict[str, "Value"]
+
+_NULL = re.compile(r"~|null|Null|NULL|")
+_BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+_INT = re.compile(r"[-+]?[0-9]+")
+_BASED_INT = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_NOT_FINITE = re.compile(r"([-+]?)\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+
+
+@dataclass(frozen=True)
+class Document:
+    """A parsed YAML document.
+
+    Attributes:
+        source: Name of the file, for messages.
+        value: Plain Python data: dicts, lists and scalars.
+        lines: Line of each value (of its key, inside mappings), counted from 1.
+    """
+
+    source: str
+    value: Value
+    lines: dict[Location, int] = field(default_factory=dict)
+
+    def where(self, location: Location) -> str:
+        """Names the line of a location, or of the nearest parent that has one."""
+        for end in range(len(location), -1, -1):
+            line = self.lines.get(location[:end])
+            if line is not None:
+                return f"line {line}" if line else "--set"
+        return ""
+
+
+def read_document(path: Path) -> Document:
+    """Reads a YAML file.
+
+    Raises:
+        UsageError: The file is missing, a directory, unreadable, too large or not text.
+        ConfigError: The text is not YAML, or breaks one of the bounds; with line numbers.
+    """
+    try:
+        if path.is_dir():
+            raise UsageError(f"{path} is a directory; name a study file inside it")
+        if path.stat().st_size > MAX_BYTES:
+            raise UsageError(f"{path} is larger than {MAX_BYTES:,} bytes; that is no study file")
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UsageError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read: {error}") from None
+    return parse_document(text, source=str(path))
+
+
+def parse_document(text: str, *, source: str) -> Document:
+    """Parses YAML text. Raises ConfigError with every problem found."""
+    try:
+        _check_bounds(text, source)
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"line {mark.line + 1}" if mark else ""
+        raise ConfigError(source, [Problem(where, "", f"not YAML: {_explain(error)}")]) from None
+    except yaml.YAMLError as error:
+        raise ConfigError(source, [Problem("", "", f"not YAML: {error}")]) from None
+    if node is None:
+        raise ConfigError(source, [Problem("", "", "the file is empty")])
+    builder = _Builder()
+    value = builder.build(node, ())
+    if builder.problems:
+        raise ConfigError(source, builder.problems)
+    return Document(source, value, builder.lines)
+
+
+def parse_scalar(text: str) -> Value:
+    """Parses one value as a study file would: ``1e-4``, ``[1, 2]``, ``adam``, ``{a: 1}``."""
+    return parse_document(text or "''", source=f"value {text!r}").value
+
+
+def _explain(error: yaml.MarkedYAMLError) -> str:
+    problem = error.problem or error.context or "cannot be parsed"
+    if "'\\t'" in problem:
+        return "indentation must be spaces, here is a tab"
+    return problem
+
+
+def _check_bounds(text: str, source: str) -> None:
+    # Composing recurses; the flat event stream shows depth, aliases and size before it can hurt.
+    depth = nodes = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        problem = None
+        if isinstance(event, yaml.AliasEvent):
+            problem = "aliases (*name) are not allowed in a study file; write the value out"
+        elif isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
+            depth += 1
+            if depth > MAX_DEPTH:
+                problem = f"nested deeper than {MAX_DEPTH} levels"
+        elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
+            depth -= 1
+        nodes += 1
+        if nodes > MAX_NODES:
+            problem = f"more than {MAX_NODES:,} values"
+        if problem:
+            raise ConfigError(source, [Problem(f"line {event.start_mark.line + 1}", "", problem)])
+
+
+class _Builder:
+    """Turns PyYAML's node tree into plain data and notes lines and problems on the way."""
+
+    def __init__(self) -> None:
+        self.lines: dict[Location, int] = {}
+        self.problems: list[Problem] = []
+
+    def build(self, node: yaml.Node, location: Location) -> Value:
+        self.lines.setdefault(location, node.start_mark.line + 1)
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, location)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.build(child, (*location, i)) for i, child in enumerate(node.value)]
+        if node.tag.startswith("!") or "python" in node.tag:
+            self._problem(node, location, f"the tag {node.tag} is not allowed in a study file")
+            return None
+        return _scalar(node)
+
+    def _mapping(self, node: yaml.MappingNode, location: Location) -> dict[str, Value]:
+        result: dict[str, Value] = {}
+        for key_node, value_node in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                self._problem(key_node, location, "a key must be a plain word")
+                continue
+            key = key_node.value
+            here = (*location, key)
+            if key in result:
+                first = self.lines[here]
+                self._problem(key_node, here, f"the key stands twice (first on line {first})")
+                continue
+            self.lines[here] = key_node.start_mark.line + 1
+            result[key] = self.build(value_node, here)
+        return result
+
+    def _problem(self, node: yaml.Node, location: Location, message: str) -> None:
+        path = ".".join(map(str, location))
+        self.problems.append(Problem(f"line {node.start_mark.line + 1}", path, message))
+
+
+def _scalar(node: yaml.ScalarNode) -> Value:
+    text: str = node.value
+    if node.style is not None:  # quoted or a block: text, whatever it looks like
+        return text
+    if _NULL.fullmatch(text):
+        return None
+    if text in _BOOL:
+        return _BOOL[text]
+    if _INT.fullmatch(text):
+        return int(text) if len(text) < 30 else float(text)
+    if _BASED_INT.fullmatch(text) and len(text) < 30:
+        return int(text, base=0)
+    if _FLOAT.fullmatch(text):
+        return float(text)
+    if match := _NOT_FINITE.fullmatch(text):
+        return float("nan") if match[3] else float(f"{match[1]}inf")
+    return text

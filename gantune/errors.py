@@ -1,0 +1,58 @@
+"""What gantune raises for people: each message says what is wrong and what to do about it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class GantuneError(Exception):
+    """Base of every error that is meant to be read by a person."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with a study file.
+
+    Attributes:
+        where: Where it stands: ``"line 12"``, ``"--set"``, or empty.
+        path: Dotted path of the field.
+        message: The rule that is broken, with the value that breaks it.
+    """
+
+    where: str
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (self.where, self.path, self.message) if part)
+
+
+class ConfigError(GantuneError):
+    """A study (or an override of it) is not valid; carries every problem that was found."""
+
+    def __init__(self, source: str, problems: Sequence[Problem]) -> None:
+        self.source = source
+        self.problems = tuple(problems)
+        super().__init__("\n".join([f"{source} is not a valid study:", *self._lines()]))
+
+    def _lines(self) -> list[str]:
+        return [f"  {problem}" for problem in self.problems]
+
+    def __reduce__(self) -> tuple[type, tuple[str, tuple[Problem, ...]]]:
+        # Exceptions are rebuilt from their arguments when they cross a process boundary.
+        return type(self), (self.source, self.problems)
+
+
+class UsageError(GantuneError):
+    """A command was asked for something that cannot be (exit code 2)."""
+
+
+class DataError(UsageError):
+    """A data set cannot be used as the study asks."""
+
+
+class RunError(GantuneError):
+    """A run failed while it was running (exit code 1)."""
+
+
+class CheckpointError(GantuneError):
+    """A checkpoint is missing, damaged or of another configuration."""
