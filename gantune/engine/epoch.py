@@ -1,0 +1,192 @@
+"""The step of training and the epoch: pure functions of state, hyperparameters and draws.
+
+The same code runs for one trial and, with a leading axis on every tensor and networks under
+``torch.vmap``, for several stacked ones. Nothing here reads a value from the device or branches on
+one, so an epoch never waits for the accelerator.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from gantune.engine.draws import Draws
+from gantune.engine.losses import Loss
+from gantune.engine.optim import AdamRates, Update
+from gantune.engine.state import Player, State, Tensors
+
+Apply = Callable[[Tensors, Tensors, Tensor], tuple[Tensor, Tensors]]
+
+
+class Static(NamedTuple):
+    """What shapes the computation and is the same for all stacked trials."""
+
+    rounds: int
+    d_steps: int
+    g_steps: int
+    share_fake: bool
+    loss: Loss
+
+
+class Hyper(NamedTuple):
+    """Hyperparameters that may differ between stacked trials."""
+
+    generator: AdamRates
+    discriminator: AdamRates
+
+
+class Nets(NamedTuple):
+    """The two networks: (params, buffers, x) -> (output, buffers)."""
+
+    generator: Apply
+    discriminator: Apply
+
+
+class Updates(NamedTuple):
+    """Each player's optimizer step."""
+
+    generator: Update
+    discriminator: Update
+
+
+class Trace(NamedTuple):
+    """What an epoch leaves for its record; U updates of a player, B samples each.
+
+    Losses, accuracies and AUC are functions of the logits, so that they cost nothing within a step.
+
+    Attributes:
+        real: (..., U, B) the discriminator's logits of real samples, as trained, before each update.
+        fake: (..., U, B) its logits of generated samples.
+        generated: (..., U', B) its logits in the generator's updates.
+        d_norms: (..., U) norms of the discriminator's gradient.
+        g_norms: (..., U') norms of the generator's gradient.
+    """
+
+    real: Tensor
+    fake: Tensor
+    generated: Tensor
+    d_norms: Tensor
+    g_norms: Tensor
+
+
+def run_epoch(
+    static: Static,
+    state: State,
+    hyper: Hyper,
+    draws: Draws,
+    data: Tensor,
+    nets: Nets,
+    updates: Updates,
+) -> tuple[State, Trace]:
+    """Trains for ``static.rounds`` rounds.
+
+    Args:
+        static: Shape of the computation.
+        state: State before, its parameters requiring gradients; the updates may write to it.
+        hyper: Rates.
+        draws: Indices and latents of the epoch, with a leading axis for stacked trials.
+        data: (n, ...) training samples on the device, shared by stacked trials.
+        nets: The networks in training mode.
+        updates: The optimizer steps.
+
+    Returns:
+        The state after, and the trace.
+    """
+    epoch = _Epoch(static, hyper, draws, data, nets, updates)
+    for number in range(static.rounds):
+        state = epoch.round(state, number)
+    return state, Trace(
+        torch.stack(epoch.real, -2),
+        torch.stack(epoch.fake, -2),
+        torch.stack(epoch.generated, -2),
+        torch.stack(epoch.d_norms, -1),
+        torch.stack(epoch.g_norms, -1),
+    )
+
+
+class _Epoch:
+    """What stays the same over an epoch's rounds, and the lists that its trace is made of."""
+
+    def __init__(
+        self,
+        static: Static,
+        hyper: Hyper,
+        draws: Draws,
+        data: Tensor,
+        nets: Nets,
+        updates: Updates,
+    ) -> None:
+        self.static, self.hyper, self.draws, self.data = static, hyper, draws, data
+        self.nets, self.updates = nets, updates
+        # Behind the axis of stacked trials where there is one: (rounds, B, latent_dim) without.
+        self.axis = draws.latents.dim() - 3
+        self.per_round = static.d_steps + static.g_steps - int(static.share_fake)
+        self.real: list[Tensor] = []
+        self.fake: list[Tensor] = []
+        self.generated: list[Tensor] = []
+        self.d_norms: list[Tensor] = []
+        self.g_norms: list[Tensor] = []
+
+    def round(self, state: State, number: int) -> State:
+        """d_steps discriminator updates, then g_steps generator updates."""
+        static, (g, d) = self.static, state
+        latent = number * self.per_round
+        for i in range(static.d_steps):
+            is_shared = static.share_fake and i == static.d_steps - 1
+            g, fake = self.generate(g, latent, with_graph=is_shared)
+            rows = self.draws.indices.select(self.axis, number * static.d_steps + i)
+            d = self.discriminator_step(d, self.data[rows], fake.detach())
+            latent += 1
+        for i in range(static.g_steps):
+            if i > 0 or not static.share_fake:
+                g, fake = self.generate(g, latent, with_graph=True)
+                latent += 1
+            g, d = self.generator_step(g, d, fake)
+        return State(g, d)
+
+    def generate(self, g: Player, latent: int, *, with_graph: bool) -> tuple[Player, Tensor]:
+        """A generated batch (..., B, *sample), and the generator with its new buffers."""
+        z = self.draws.latents.select(self.axis, latent)
+        with torch.set_grad_enabled(with_graph):
+            fake, buffers = self.nets.generator(g.params, g.buffers, z)
+        return g._replace(buffers=buffers), fake
+
+    def discriminator_step(self, d: Player, real: Tensor, fake: Tensor) -> Player:
+        """One update on a real and a generated batch.
+
+        They go through the network as one batch: it has no layer that couples samples, so this is
+        the same function at half the calls.
+        """
+        loss, size = self.static.loss, real.shape[self.axis]
+        both = torch.cat([real, fake], self.axis)
+        logits, buffers = self.nets.discriminator(d.params, d.buffers, both)
+        real_logits, fake_logits = logits.split(size, -1)
+        value = (loss.real(real_logits) + loss.fake(fake_logits)) / 2
+        # The sum keeps stacked trials apart: each loss depends on that trial's parameters only.
+        gradients = torch.autograd.grad(value.sum(), list(d.params.values()))
+        self.real.append(real_logits.detach())
+        self.fake.append(fake_logits.detach())
+        self.d_norms.append(self.norm(gradients))
+        d = d._replace(buffers=buffers)
+        return self.updates.discriminator(d, gradients, self.hyper.discriminator)
+
+    def generator_step(self, g: Player, d: Player, fake: Tensor) -> tuple[Player, Player]:
+        """One update through the discriminator, on fakes that carry their graph."""
+        logits, buffers = self.nets.discriminator(d.params, d.buffers, fake)
+        value = self.static.loss.generator(logits)
+        gradients = torch.autograd.grad(value.sum(), list(g.params.values()))
+        self.generated.append(logits.detach())
+        self.g_norms.append(self.norm(gradients))
+        g = self.updates.generator(g, gradients, self.hyper.generator)
+        return g, d._replace(buffers=buffers)
+
+    def norm(self, gradients: Sequence[Tensor]) -> Tensor:
+        """The norm over all parameters: (), or one per stacked trial."""
+        if self.axis == 0:
+            return torch.nn.utils.get_total_norm(gradients)
+        squares = [gradient.flatten(self.axis).square().sum(-1) for gradient in gradients]
+        total = squares[0]
+        for square in squares[1:]:  # a stacked sum would depend on the number of trials
+            total = total + square
+        return total.sqrt()

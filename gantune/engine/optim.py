@@ -1,0 +1,111 @@
+"""Optimizer steps as functions: (player, gradient) -> player.
+
+Two forms of Adam: :func:`functional_adam` is pure tensor algebra with rates as tensors, which may
+carry a leading axis of stacked trials; :func:`fused_adam` is torch's fused kernel for a trial on
+its own (on a CPU about a quarter of the time). A test holds them together.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.optim.adam import adam
+
+from gantune.config import Adam
+from gantune.engine.state import Player, Tensors
+
+
+class AdamRates(NamedTuple):
+    """Adam's hyperparameters as tensors: () for one trial, (K,) for K stacked ones."""
+
+    lr: Tensor
+    beta1: Tensor
+    beta2: Tensor
+    eps: Tensor
+
+
+Update = Callable[[Player, Sequence[Tensor], AdamRates], Player]
+
+
+def adam_rates(options: Adam, device: torch.device) -> AdamRates:
+    """The options as tensors."""
+    values = (options.lr, options.beta1, options.beta2, options.eps)
+    return AdamRates(*(torch.tensor(v, dtype=torch.float32, device=device) for v in values))
+
+
+def new_player(params: Tensors, buffers: Tensors) -> Player:
+    """A player before its first step.
+
+    ``decay1`` and ``decay2`` are beta1^t and beta2^t kept as running products: a vectorised power
+    rounds differently for different numbers of stacked trials. ``step`` is counted per parameter,
+    as torch's fused kernel wants it.
+    """
+    moments = {
+        moment: {name: torch.zeros_like(tensor) for name, tensor in params.items()}
+        for moment in ("first", "second")
+    }
+    device = next(iter(params.values())).device
+    counters = {
+        "step": torch.zeros(len(params), device=device),
+        "decay1": torch.ones((), device=device),
+        "decay2": torch.ones((), device=device),
+    }
+    return Player(params, buffers, moments, counters)
+
+
+@torch.no_grad()
+def functional_adam(player: Player, gradients: Sequence[Tensor], rates: AdamRates) -> Player:
+    """One step of Adam (Kingma & Ba 2015, algorithm 1), changing nothing in place.
+
+    Args:
+        player: State before the step.
+        gradients: One for each parameter, in order.
+        rates: See :class:`AdamRates`.
+    """
+    counters = player.counters
+    decay1, decay2 = counters["decay1"] * rates.beta1, counters["decay2"] * rates.beta2
+    params: Tensors = {}
+    moments: dict[str, Tensors] = {"first": {}, "second": {}}
+    for (name, param), gradient in zip(player.params.items(), gradients, strict=True):
+        # Rates of stacked trials, (K,), meet parameters of (K, ...).
+        shape = rates.lr.shape + (1,) * (param.dim() - rates.lr.dim())
+        lr, beta1, beta2, eps = (rate.view(shape) for rate in rates)
+        first = torch.lerp(gradient, player.moments["first"][name], beta1)
+        second = torch.lerp(gradient.square(), player.moments["second"][name], beta2)
+        denominator = (second / (1 - decay2).view(shape)).sqrt() + eps
+        step = lr / (1 - decay1).view(shape) * first / denominator
+        params[name] = (param - step).requires_grad_()
+        moments["first"][name], moments["second"][name] = first, second
+    new = {"step": counters["step"] + 1, "decay1": decay1, "decay2": decay2}
+    return Player(params, player.buffers, moments, new)
+
+
+def fused_adam(options: Adam) -> Update:
+    """Torch's fused Adam with the rates of one trial; writes into the player that it is given."""
+
+    @torch.no_grad()
+    def update(player: Player, gradients: Sequence[Tensor], rates: AdamRates) -> Player:
+        counters, params = player.counters, list(player.params.values())
+        adam(
+            params,
+            # A gradient with other strides than its parameter gives a wrong step and no error.
+            [gradient.contiguous() for gradient in gradients],
+            list(player.moments["first"].values()),
+            list(player.moments["second"].values()),
+            [],
+            list(counters["step"].unbind()),
+            fused=True,
+            amsgrad=False,
+            beta1=options.beta1,
+            beta2=options.beta2,
+            lr=options.lr,
+            weight_decay=0.0,
+            eps=options.eps,
+            maximize=False,
+        )
+        counters["decay1"].mul_(options.beta1)
+        counters["decay2"].mul_(options.beta2)
+        return player
+
+    return update

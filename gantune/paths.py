@@ -1,0 +1,77 @@
+"""Names every file of a run; nothing else in the package builds a path inside one."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from gantune.errors import UsageError
+from gantune.study import NAME_PATTERN
+
+
+@dataclass(frozen=True)
+class RunPaths:
+    """The files of one run, below ``root``."""
+
+    root: Path
+
+    @property
+    def study(self) -> Path:
+        """The study as resolved: base trial with every default, overrides applied."""
+        return self.root / "study.yaml"
+
+    @property
+    def info(self) -> Path:
+        """Versions, hashes, seeds, device, status."""
+        return self.root / "run.json"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the process that drives the run."""
+        return self.root / "lock"
+
+    @property
+    def journal(self) -> Path:
+        """Optuna's study."""
+        return self.root / "optuna.journal"
+
+    @property
+    def control(self) -> Path:
+        """Requests from other terminals, one file each."""
+        return self.root / "control"
+
+    @property
+    def ray(self) -> Path:
+        """Ray's own files, read by nobody else."""
+        return self.root / "tune"
+
+    def table(self, name: str) -> Path:
+        """The folder of a table's segments: ``epochs``, ``trials`` or ``steps``."""
+        return self.root / name
+
+    def trial(self, number: int) -> Path:
+        """The folder of one trial."""
+        return self.root / "trials" / f"{number:05d}"
+
+    def best(self, number: int) -> Path:
+        """The checkpoint of a trial's best epoch."""
+        return self.trial(number) / "best"
+
+    def last(self, number: int) -> Path:
+        """The checkpoint that a trial goes on from."""
+        return self.trial(number) / "last"
+
+    def error(self, number: int) -> Path:
+        """The traceback of a trial that failed."""
+        return self.trial(number) / "error.txt"
+
+
+def run_paths(runs_dir: Path, name: str) -> RunPaths:
+    """The paths of a run by name.
+
+    Raises:
+        UsageError: The name could lead out of the runs directory.
+    """
+    if not re.fullmatch(NAME_PATTERN, name):
+        rule = "a run name is letters, digits, '.', '_' and '-', and begins with a letter or digit"
+        raise UsageError(f"{name!r} is no run name: {rule}")
+    return RunPaths(runs_dir / name)

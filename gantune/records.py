@@ -1,0 +1,125 @@
+"""Tables on disk that survive a crash: append a batch, cut a torn tail, read at any moment.
+
+A table is a folder of segments; each segment is an Arrow IPC stream to which one process appends
+record batches. A reader takes every whole batch and ignores a torn last one; whoever opens a table
+for writing starts a new segment, so that nothing is ever appended behind a torn tail.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from gantune.columns import EPOCHS, STEPS, TRIALS, Column
+
+Row = Mapping[str, Any]
+
+_ARROW = {
+    "int": pa.int64(),
+    "float": pa.float64(),
+    "text": pa.string(),
+    "category": pa.string(),
+    "floats": pa.list_(pa.float64()),
+}
+
+
+def arrow_schema(columns: Sequence[Column]) -> pa.Schema:
+    """The Arrow schema of a table."""
+    return pa.schema([pa.field(column.name, _ARROW[column.kind]) for column in columns])
+
+
+SCHEMAS = {
+    "epochs": arrow_schema(EPOCHS),
+    "trials": arrow_schema(TRIALS),
+    "steps": arrow_schema(STEPS),
+}
+
+
+class TableWriter:
+    """Appends rows to a table; each append is on disk when it returns."""
+
+    def __init__(self, folder: Path) -> None:
+        """Opens a new segment. ``folder``'s name is the table's name."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self._schema = SCHEMAS[folder.name]
+        last = max((int(path.stem) for path in _segments(folder)), default=0)
+        # Opened on the first append: a session that adds nothing leaves nothing behind.
+        self._path = folder / f"{last + 1:06d}.arrow"
+        self._file: pa.OSFile | None = None
+        self._writer: pa.RecordBatchStreamWriter | None = None
+
+    def append(self, rows: Sequence[Row]) -> None:
+        """Appends rows (dicts of column values; absent columns are null) as one batch."""
+        if not rows:
+            return
+        batch = pa.RecordBatch.from_pylist(list(rows), schema=self._schema)
+        if self._writer is None:
+            self._file = open(self._path, "xb")  # noqa: SIM115 - closed in close()
+            self._writer = pa.ipc.new_stream(self._file, self._schema)
+        self._writer.write_batch(batch)
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Ends the segment."""
+        if self._writer is not None:
+            self._writer.close()
+            self._file.close()
+            self._writer = None
+
+
+def _segments(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*.arrow") if path.stem.isdigit())
+
+
+def read_table(folder: Path) -> pa.Table:
+    """Reads every whole batch of a table, in order of arrival; a missing table is empty."""
+    schema = SCHEMAS[folder.name]
+    batches = [batch for path in _segments(folder) for batch in _whole_batches(path, schema)]
+    return pa.Table.from_batches(batches, schema=schema)
+
+
+def _whole_batches(path: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    try:
+        reader = pa.ipc.open_stream(path.read_bytes())
+        while True:
+            yield _conform(reader.read_next_batch(), schema)
+    except (StopIteration, EOFError, pa.ArrowInvalid, OSError):
+        return  # the end, or a torn batch: what a crash in the middle of a write leaves
+
+
+def _conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """Gives a batch of an older version today's columns."""
+    if batch.schema.equals(schema):
+        return batch
+    names = set(batch.schema.names)
+    columns = [
+        batch.column(field.name).cast(field.type)
+        if field.name in names
+        else pa.nulls(batch.num_rows, field.type)
+        for field in schema
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def compact(folder: Path) -> None:
+    """Rewrites a table as one segment of large batches (many small ones load slowly).
+
+    Safe at any moment: the new segment replaces the first, then the others go; in between, rows
+    stand twice, and readers take the first of equal rows.
+    """
+    segments = _segments(folder)
+    if not segments:
+        return
+    table = read_table(folder).combine_chunks()
+    temporary = segments[0].with_suffix(".tmp")
+    with open(temporary, "wb") as file:
+        with pa.ipc.new_stream(file, table.schema) as writer:
+            writer.write_table(table, max_chunksize=65_536)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, segments[0])
+    for path in segments[1:]:
+        path.unlink()
