@@ -4,13 +4,13 @@ Draws are keyed on (trial seed, epoch, purpose): no generator state has to be sa
 that is run again, elsewhere or in other company, sees the same noise and the same batches.
 """
 
-import hashlib
 from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from gantune.config import TrialConfig
+from gantune.seeds import derive_seed
 
 
 class Draws(NamedTuple):
@@ -23,12 +23,6 @@ class Draws(NamedTuple):
 
     indices: Tensor
     latents: Tensor
-
-
-def derive_seed(*keys: int | str) -> int:
-    """A 63-bit seed from a tuple of keys, the same in every process."""
-    text = "/".join(map(str, keys))
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
 def keyed_generator(device: torch.device, *keys: int | str) -> torch.Generator:

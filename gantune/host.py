@@ -1,0 +1,184 @@
+"""Trains trials for whoever asks: open, advance, close. Knows no ray.
+
+The host finds a trial's ``last`` checkpoint itself, sets the pace, and has written ``last`` (with
+the records in it) before it hands records out: nothing that a caller has seen can be lost.
+"""
+
+import math
+import os
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import torch
+
+from gantune.config import TrialConfig
+from gantune.engine.checkpoint import CheckpointWriter, claim_attempt, read_checkpoint
+from gantune.engine.engine import Engine, Lane, choose_device, generator_weights
+from gantune.engine.materials import Materials, make_materials, materials_key
+from gantune.engine.state import Tensors, flatten, unflatten
+from gantune.errors import CheckpointError
+from gantune.trial import Record, TrialSpec
+
+TrialState = Literal["running", "completed", "diverged"]
+
+
+class Progress(NamedTuple):
+    """What :meth:`Host.advance` hands out.
+
+    Attributes:
+        records: New rows of the ``epochs`` table, in order.
+        steps: New rows of the ``steps`` table.
+        status: Whether the trial goes on.
+    """
+
+    records: list[Record]
+    steps: list[Record]
+    status: TrialState
+
+
+@dataclass
+class _Open:
+    """An open trial."""
+
+    lane: Lane
+    engine: Engine
+    last: CheckpointWriter
+    best: CheckpointWriter
+    records: list[Record] = field(default_factory=list)
+    steps: list[Record] = field(default_factory=list)
+    status: TrialState = "running"
+    unsent: bool = False
+    best_weights: Tensors | None = None
+
+
+class Host:
+    """Trains trials in this process."""
+
+    def __init__(self, materials: Materials | None = None) -> None:
+        """Args: materials: What most trials need; others are made when a trial asks for them."""
+        self._materials = {materials.key: materials} if materials else {}
+        self._engines: dict[tuple[str, str], Engine] = {}
+        self._open: dict[int, _Open] = {}
+        self._handles = 0
+
+    def open(self, spec: TrialSpec) -> int:
+        """Opens a trial, where its last checkpoint left it; returns its handle.
+
+        Raises:
+            CheckpointError: The checkpoint is of another configuration.
+            DataError: The data cannot be used as the trial asks.
+            UsageError: There is no device as asked for.
+        """
+        torch.set_num_threads(spec.threads)
+        folder = Path(spec.folder)
+        attempt = claim_attempt(folder)
+        engine = self._engine(spec.config)
+        checkpoint = read_checkpoint(folder / "last")
+        last = CheckpointWriter(folder / "last", attempt)
+        best = CheckpointWriter(folder / "best", attempt)
+        if checkpoint is None:
+            trial = _Open(engine.open(spec, None, 0), engine, last, best)
+        else:
+            meta = checkpoint.meta
+            if meta["config"] != spec.config.model_dump(mode="json"):
+                message = f"{checkpoint.weights} is of another configuration of this trial"
+                raise CheckpointError(message)
+            lane = engine.open(spec, unflatten(checkpoint.tensors), meta["epoch"])
+            records, steps = meta["records"], meta["steps"]
+            # Whoever asks may have missed what the last attempt handed out: send it all again.
+            trial = _Open(lane, engine, last, best, records, steps, meta["status"], unsent=True)
+        self._handles += 1
+        self._open[self._handles] = trial
+        return self._handles
+
+    def advance(self, handle: int, until: int, at_most_s: float) -> Progress:
+        """Trains an open trial and returns its new records, at least one.
+
+        Args:
+            handle: From :meth:`open`.
+            until: The epoch to stop at.
+            at_most_s: No further epoch begins after this many seconds.
+        """
+        trial = self._open[handle]
+        if trial.unsent:
+            trial.unsent = False
+            return Progress(list(trial.records), list(trial.steps), trial.status)
+        began, sent, sent_steps = time.perf_counter(), len(trial.records), len(trial.steps)
+        while trial.status == "running":
+            _train_epoch(trial)
+            if trial.lane.epoch >= until or time.perf_counter() - began >= at_most_s:
+                break
+        _write(trial)
+        return Progress(trial.records[sent:], trial.steps[sent_steps:], trial.status)
+
+    def close(self, handle: int) -> None:
+        """Forgets a trial; its checkpoints stay."""
+        del self._open[handle]
+
+    def _engine(self, config: TrialConfig) -> Engine:
+        key, device = materials_key(config), choose_device(config.device)
+        if key not in self._materials:
+            self._materials[key] = make_materials(config)
+        if (key, str(device)) not in self._engines:
+            self._engines[key, str(device)] = Engine(self._materials[key], device)
+        return self._engines[key, str(device)]
+
+
+def _train_epoch(trial: _Open) -> None:
+    spec, lane = trial.lane.spec, trial.lane
+    began = time.perf_counter()
+    result = trial.engine.epoch([lane])[0]
+    previous: Record = trial.records[-1] if trial.records else {}
+    record = {"trial_id": spec.trial_id, "number": spec.number, **result.record}
+    objective = record.get(spec.metric)
+    if objective is not None and not math.isfinite(objective):
+        objective = None
+    best = previous.get("best_objective")
+    if objective is not None and spec.is_better(objective, best):
+        best = objective
+        weights = generator_weights(lane.state)
+        trial.best_weights = {name: tensor.clone() for name, tensor in weights.items()}
+    record["objective"], record["best_objective"] = objective, best
+    record["rung"] = spec.rung_at(lane.epoch)
+    if result.diverged:
+        trial.status = "diverged"
+        record |= {"verdict": "diverged", "evidence": f"in epoch {lane.epoch} {result.diverged}"}
+    elif lane.epoch >= spec.epochs:
+        trial.status = "completed"
+    record["wall_s"] = previous.get("wall_s", 0.0) + time.perf_counter() - began
+    trial.records.append(record)
+    identity = {"trial_id": spec.trial_id, "number": spec.number}
+    trial.steps += [{**identity, **row} for row in result.steps]
+
+
+def _write(trial: _Open) -> None:
+    """Writes ``best`` first: ``last`` never speaks of a best that is not on disk."""
+    spec, lane = trial.lane.spec, trial.lane
+    config = spec.config.model_dump(mode="json")
+    identity = {"trial_id": spec.trial_id, "number": spec.number, "seed": spec.seed}
+    if trial.best_weights is not None:
+        scored = [r for r in trial.records if r["objective"] is not None]
+        record = next(r for r in scored if r["objective"] == scored[-1]["best_objective"])
+        meta = {**identity, "epoch": record["epoch"], "config": config, "record": record}
+        trial.best.write(trial.best_weights, meta)
+        trial.best_weights = None
+    meta = {
+        **identity,
+        "epoch": lane.epoch,
+        "status": trial.status,
+        "config": config,
+        "records": trial.records,
+        "steps": trial.steps,
+    }
+    trial.last.write(flatten(lane.state), meta)
+
+
+def worker_name() -> str:
+    """Names this process: host and process id."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
