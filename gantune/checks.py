@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from gantune.config import TrialConfig, all_paths, leaves
+from gantune.config import TrialConfig, all_paths, leaves, training_size
 from gantune.document import Document
 from gantune.errors import Problem
 from gantune.space import Parameter, ParameterSpec, Space, probes
@@ -148,8 +148,6 @@ def _common(path: list[str], words: list[str]) -> int:
 
 def check_trial(trial: TrialConfig) -> Iterator[tuple[str, str]]:
     """Yields (path, message) for fields that are valid alone and do not go together."""
-    data, train = trial.data, trial.train
-    size = getattr(data, "points", None) or getattr(data, "limit", None)
-    if size is not None and train.batch_size > size * (1 - data.holdout):
-        message = f"a batch of {train.batch_size} is larger than the training data"
-        yield "train.batch_size", message
+    size, batch = training_size(trial.data), trial.train.batch_size
+    if batch > size:
+        yield "train.batch_size", f"a batch of {batch} is more than the {size} training samples"

@@ -40,18 +40,22 @@ def by_name(default: str) -> Discriminator:
 
 Rate = Annotated[float, Field(gt=0, le=10), LANE]
 Beta = Annotated[float, Field(ge=0, lt=1), LANE]
-Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Width = Annotated[int, Field(ge=1, le=65_536)]
 Widths = Annotated[tuple[Width, ...], Field(min_length=1, max_length=64, strict=False)]
 Fraction = Annotated[float, Field(ge=0, le=0.5)]
 Activation = Literal["leaky_relu", "relu", "tanh"]
 
 
+DIGITS = 1797
+
+
 class Digits(Options):
     """scikit-learn's 1,797 real handwritten digits, 8x8, one channel, 10 classes."""
 
     name: Literal["digits"] = "digits"
-    limit: Count | None = Field(None, description="Use only this many images (a fixed sample).")
+    limit: Annotated[int, Field(ge=2, le=DIGITS)] | None = Field(
+        None, description="Use only this many images (a fixed sample)."
+    )
     holdout: Fraction = Field(0.0, description="Share kept apart from training.")
 
 
@@ -157,6 +161,12 @@ Data = Annotated[
 ]
 
 
+def training_size(data: Digits | Ring | Grid) -> int:
+    """How many training samples a data set has."""
+    size = data.points if isinstance(data, Ring | Grid) else data.limit or DIGITS
+    return size - round(size * data.holdout)
+
+
 class TrialConfig(Options):
     """One complete, runnable configuration of a GAN and its training."""
 
@@ -207,6 +217,13 @@ def leaves(options: Options, prefix: str = "") -> Iterator[tuple[str, Any, bool]
             yield from leaves(value, f"{path}.")
         else:
             yield path, value, any(isinstance(mark, Lane) for mark in info.metadata)
+
+
+def rounds_per_epoch(config: TrialConfig) -> int:
+    """Rounds in an epoch of a trial: as configured, or once through the data."""
+    train = config.train
+    once_through = -(-training_size(config.data) // (train.batch_size * train.d_steps))
+    return train.steps_per_epoch or once_through
 
 
 def static_hash(config: TrialConfig) -> str:

@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+import safetensors.torch
 import torch
 
+from gantune.checkpoints import CheckpointWriter, claim_attempt, read_checkpoint
 from gantune.config import TrialConfig
-from gantune.engine.checkpoint import CheckpointWriter, claim_attempt, read_checkpoint
 from gantune.engine.engine import Engine, Lane, choose_device, generator_weights
 from gantune.engine.materials import Materials, make_materials, materials_key
 from gantune.engine.state import Tensors, flatten, unflatten
@@ -85,9 +86,10 @@ class Host:
         else:
             meta = checkpoint.meta
             if meta["config"] != spec.config.model_dump(mode="json"):
-                message = f"{checkpoint.weights} is of another configuration of this trial"
+                message = f"{checkpoint.path} is of another configuration of this trial"
                 raise CheckpointError(message)
-            lane = engine.open(spec, unflatten(checkpoint.tensors), meta["epoch"])
+            state = unflatten(safetensors.torch.load(checkpoint.data))
+            lane = engine.open(spec, state, meta["epoch"])
             records, steps = meta["records"], meta["steps"]
             # Whoever asks may have missed what the last attempt handed out: send it all again.
             trial = _Open(lane, engine, last, best, records, steps, meta["status"], unsent=True)
@@ -164,7 +166,7 @@ def _write(trial: _Open) -> None:
         scored = [r for r in trial.records if r["objective"] is not None]
         record = next(r for r in scored if r["objective"] == scored[-1]["best_objective"])
         meta = {**identity, "epoch": record["epoch"], "config": config, "record": record}
-        trial.best.write(trial.best_weights, meta)
+        trial.best.write(_encode(trial.best_weights), meta)
         trial.best_weights = None
     meta = {
         **identity,
@@ -174,7 +176,12 @@ def _write(trial: _Open) -> None:
         "records": trial.records,
         "steps": trial.steps,
     }
-    trial.last.write(flatten(lane.state), meta)
+    trial.last.write(_encode(flatten(lane.state)), meta)
+
+
+def _encode(tensors: Tensors) -> bytes:
+    owned = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+    return bytes(safetensors.torch.save(owned))
 
 
 def worker_name() -> str:

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from gantune.config import Digits, Grid, Ring
 from gantune.engine.mixtures import grid_centers, ring_centers, sample_mixture
-from gantune.errors import DataError
 
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
@@ -40,11 +39,7 @@ class Dataset(NamedTuple):
 
 
 def load_dataset(options: Digits | Ring | Grid) -> Dataset:
-    """Loads the data set that the options name.
-
-    Raises:
-        DataError: It cannot be used as the options ask.
-    """
+    """Loads the data set that the options name."""
     return DATASETS[options.name](options)
 
 
@@ -57,8 +52,6 @@ def _digits(options: Digits) -> Dataset:
     labels = bunch.target.astype(np.int64)
     order = np.random.default_rng(SAMPLE_SEED).permutation(len(images))
     if options.limit is not None:
-        if options.limit > len(images):
-            raise DataError(f"data.limit: {options.limit} of {len(images)} digits")
         order = order[: options.limit]
     kept = len(order) - round(len(order) * options.holdout)
     train, held = np.sort(order[:kept]), np.sort(order[kept:])

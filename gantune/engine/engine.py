@@ -15,6 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from gantune.config import TrialConfig, rounds_per_epoch
 from gantune.engine.draws import draw_epoch, draw_latents, keyed_generator
 from gantune.engine.epoch import Hyper, Nets, Static, Updates, run_epoch
 from gantune.engine.losses import LOSSES
@@ -24,7 +25,7 @@ from gantune.engine.networks.base import Network
 from gantune.engine.optim import adam_rates, fused_adam, new_player
 from gantune.engine.state import State, Tensors, all_finite, map_state
 from gantune.engine.summary import Summary, summarise
-from gantune.errors import DataError, UsageError
+from gantune.errors import UsageError
 from gantune.metrics.discriminator import accuracy
 from gantune.metrics.evaluator import Evaluator
 from gantune.trial import MAX_TRACE, Record, TrialSpec
@@ -90,22 +91,14 @@ class Engine:
             spec: The trial.
             state: Where it goes on; None to begin.
             epoch: Epochs behind it.
-
-        Raises:
-            DataError: The data are fewer than a batch.
         """
         config = spec.config
         shape = tuple(self._data.shape[1:])
-        if config.train.batch_size > len(self._data):
-            raise DataError(
-                f"train.batch_size: {config.train.batch_size} is more than the "
-                f"{len(self._data)} training samples"
-            )
         generator, discriminator = build_generator(config, shape), build_discriminator(config, shape)
         optimizer = config.optimizer
         return Lane(
             spec=spec,
-            static=static_part(spec, len(self._data)),
+            static=static_part(config),
             hyper=Hyper(
                 adam_rates(optimizer.generator, self.device),
                 adam_rates(optimizer.discriminator, self.device),
@@ -188,16 +181,15 @@ class Engine:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
-def static_part(spec: TrialSpec, size: int) -> Static:
-    """What shapes a trial's computation, for ``size`` training samples."""
-    train = spec.config.train
-    once_through = -(-size // (train.batch_size * train.d_steps))
+def static_part(config: TrialConfig) -> Static:
+    """What shapes a trial's computation."""
+    train = config.train
     return Static(
-        rounds=train.steps_per_epoch or once_through,
+        rounds=rounds_per_epoch(config),
         d_steps=train.d_steps,
         g_steps=train.g_steps,
         share_fake=train.share_fake,
-        loss=LOSSES[spec.config.loss.name],
+        loss=LOSSES[config.loss.name],
     )
 
 

@@ -1,4 +1,4 @@
-"""Checkpoints: tensors as safetensors beside a readable ``meta`` file, replaced without a gap.
+"""Checkpoint files: weights beside a readable ``meta`` file, replaced without a gap. No torch.
 
 Several processes can believe that a trial is theirs: after the driver was killed its workers go on
 for seconds. Each opening of a trial is an *attempt* with a number of its own, and every file carries
@@ -11,10 +11,6 @@ from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import safetensors.torch
-from safetensors import SafetensorError
-from torch import Tensor
-
 from gantune.errors import GantuneError
 from gantune.storage import read_json, write_atomically, write_json
 
@@ -23,14 +19,14 @@ class Checkpoint(NamedTuple):
     """A checkpoint as read.
 
     Attributes:
-        tensors: By name, on the CPU.
+        data: The weights, in safetensors' format.
         meta: Everything else: epoch, configuration, records.
-        weights: The file that holds the tensors.
+        path: The file of the weights.
     """
 
-    tensors: dict[str, Tensor]
+    data: bytes
     meta: dict[str, Any]
-    weights: Path
+    path: Path
 
 
 def claim_attempt(trial_folder: Path) -> int:
@@ -68,11 +64,10 @@ def _read(path: Path) -> Checkpoint | None:
         meta = read_json(path)
         weights = path.with_name(Path(meta["weights"]).name)
         data = weights.read_bytes()
-        if hashlib.sha256(data).hexdigest() != meta["sha256"]:
-            return None
-        return Checkpoint(safetensors.torch.load(data), meta, weights)
-    except (GantuneError, OSError, KeyError, TypeError, SafetensorError):
+        whole = hashlib.sha256(data).hexdigest() == meta["sha256"]
+    except (GantuneError, OSError, KeyError, TypeError):
         return None
+    return Checkpoint(data, meta, weights) if whole else None
 
 
 class CheckpointWriter:
@@ -82,28 +77,25 @@ class CheckpointWriter:
         self._folder, self._attempt = folder, attempt
         self._weights: Path | None = None
 
-    def write(self, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
+    def write(self, data: bytes, meta: Mapping[str, Any]) -> None:
         """Replaces this attempt's checkpoint; the meta file is the moment at which it counts.
 
         Args:
-            tensors: By name.
+            data: The weights, in safetensors' format.
             meta: JSON data with at least ``epoch``.
         """
-        owned = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
-        data = safetensors.torch.save(owned)
         weights = self._folder / f"{self._attempt:03d}-{meta['epoch']:06d}.safetensors"
         write_atomically(weights, data)
         whole = {**meta, "weights": weights.name, "sha256": hashlib.sha256(data).hexdigest()}
         write_json(self._folder / f"meta-{self._attempt:03d}.json", whole)
-        if self._weights not in (None, weights):
+        if self._weights is not None and self._weights != weights:
             self._weights.unlink(missing_ok=True)
         self._weights = weights
 
 
 def drop_stale(folder: Path) -> None:
     """Removes what attempts other than the newest left in a folder."""
-    metas = _metas(folder)
-    for path in metas[1:]:
+    for path in _metas(folder)[1:]:
         attempt = path.stem.removeprefix("meta-")
         path.unlink(missing_ok=True)
         for weights in folder.glob(f"{attempt}-*.safetensors"):

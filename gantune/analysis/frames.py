@@ -1,0 +1,61 @@
+"""Tables on disk -> typed pandas frames."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from gantune.columns import EPOCHS, STEPS, TRIALS, Column
+
+_DTYPES = {"int": "Int64", "float": "float64", "text": "string", "category": "category"}
+
+CONFIG_PREFIX = "config."
+
+
+def to_epochs(table: pa.Table) -> pd.DataFrame:
+    """One row per (trial, epoch), in order of trials and epochs; the first of equal rows counts."""
+    frame = _typed(table, EPOCHS).drop_duplicates(["number", "epoch"], keep="first")
+    return frame.sort_values(["number", "epoch"], ignore_index=True)
+
+
+def to_steps(table: pa.Table) -> pd.DataFrame:
+    """A thinned trace within epochs, in order of trials and steps."""
+    frame = _typed(table, STEPS).drop_duplicates(["number", "step"], keep="first")
+    return frame.sort_values(["number", "step"], ignore_index=True)
+
+
+def to_trials(table: pa.Table, *, live: bool) -> pd.DataFrame:
+    """One row per trial, with a ``config.`` column for each searched path.
+
+    Args:
+        table: Start and end rows.
+        live: Whether the run is being driven now; otherwise a trial without an end is interrupted.
+    """
+    frame = _typed(table, TRIALS).drop_duplicates("number", keep="last")
+    frame = frame.sort_values("number", ignore_index=True)
+    if not live:
+        status = frame["status"].astype("string").replace("running", "interrupted")
+        frame["status"] = status.astype("category")
+    searched = [json.loads(text) for text in frame["parameters"]]
+    paths = list(dict.fromkeys(path for values in searched for path in values))
+    columns = {CONFIG_PREFIX + path: _column([v.get(path) for v in searched]) for path in paths}
+    return frame.assign(**columns)
+
+
+def _column(values: Sequence[Any]) -> "pd.Series[Any]":
+    """The narrowest of: nullable int, float, category."""
+    known = [value for value in values if value is not None]
+    if all(type(value) is int for value in known):
+        return pd.Series(values, dtype="Int64")
+    if all(type(value) in (int, float) for value in known):
+        return pd.Series(values, dtype="float64")
+    texts = [v if v is None or isinstance(v, str) else json.dumps(v) for v in values]
+    return pd.Series(texts, dtype="category")
+
+
+def _typed(table: pa.Table, columns: Sequence[Column]) -> pd.DataFrame:
+    frame: pd.DataFrame = table.to_pandas()
+    types = {column.name: _DTYPES[column.kind] for column in columns if column.kind in _DTYPES}
+    return frame.astype(types)

@@ -1,0 +1,133 @@
+"""A run, finished or not, as pandas frames. Reads no pickle and runs nothing of the run's."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from gantune.analysis.frames import to_epochs, to_steps, to_trials
+from gantune.checkpoints import read_checkpoint
+from gantune.config import TrialConfig
+from gantune.errors import RunError, UsageError
+from gantune.lock import is_held
+from gantune.paths import RunPaths
+from gantune.records import read_table
+from gantune.runinfo import read_info
+from gantune.study import Study, load_study
+
+
+@dataclass(frozen=True)
+class BestTrial:
+    """The best trial of a run.
+
+    Attributes:
+        number: Its number.
+        objective: Its best value of the study's metric.
+        epoch: The epoch of that value.
+        parameters: Searched paths and their values.
+        config: Its whole configuration.
+        checkpoint: The safetensors file with its networks at that epoch.
+    """
+
+    number: int
+    objective: float
+    epoch: int
+    parameters: dict[str, Any]
+    config: TrialConfig
+    checkpoint: Path
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run has recorded so far. Frames are read once; :func:`load` again for newer ones."""
+
+    root: Path
+    study: Study
+    info: dict[str, Any] = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return self.root.name
+
+    @property
+    def status(self) -> str:
+        """``running``, ``finished``, ``interrupted`` or ``failed``."""
+        noted = str(self.info.get("status", "interrupted"))
+        # A killed process has no chance to note that it is gone.
+        return "interrupted" if noted == "running" and not self.is_live else noted
+
+    @cached_property
+    def is_live(self) -> bool:
+        """Whether a process drives the run now."""
+        return is_held(self._paths.lock)
+
+    @cached_property
+    def trials(self) -> pd.DataFrame:
+        """One row per trial; columns: ``gantune.columns.TRIALS`` and ``config.<path>``."""
+        return to_trials(read_table(self._paths.table("trials")), live=self.is_live)
+
+    @cached_property
+    def epochs(self) -> pd.DataFrame:
+        """One row per (trial, epoch); columns: ``gantune.columns.EPOCHS``."""
+        return to_epochs(read_table(self._paths.table("epochs")))
+
+    @cached_property
+    def steps(self) -> pd.DataFrame:
+        """A thinned trace within epochs; columns: ``gantune.columns.STEPS``."""
+        return to_steps(read_table(self._paths.table("steps")))
+
+    def best(self) -> BestTrial:
+        """The trial with the best objective, also of trials that were stopped or still run.
+
+        Raises:
+            RunError: No trial has a value yet.
+        """
+        scored = self.epochs.dropna(subset=["objective"])
+        if scored.empty:
+            raise RunError(f"{self.root}: no trial has a {self.study.objective.metric} yet")
+        lower = self.study.objective.direction == "minimize"
+        row = scored.sort_values(
+            ["objective", "number", "epoch"], ascending=[lower, True, True]
+        ).iloc[0]
+        number = int(row["number"])
+        checkpoint = read_checkpoint(self._paths.best(number))
+        if checkpoint is None:
+            raise RunError(f"{self._paths.best(number)}: no whole checkpoint of trial {number}")
+        return BestTrial(
+            number=number,
+            objective=float(row["objective"]),
+            epoch=int(row["epoch"]),
+            parameters=self.parameters(number),
+            config=TrialConfig.model_validate(checkpoint.meta["config"]),
+            checkpoint=checkpoint.path,
+        )
+
+    def parameters(self, number: int) -> dict[str, Any]:
+        """A trial's searched paths and their values."""
+        row = self.trials.set_index("number").loc[number]
+        prefix = "config."
+        return {
+            str(name).removeprefix(prefix): value.item() if hasattr(value, "item") else value
+            for name, value in row.items()
+            if str(name).startswith(prefix) and not pd.isna(value)
+        }
+
+    @property
+    def _paths(self) -> RunPaths:
+        return RunPaths(self.root)
+
+
+def load(path: str | Path) -> Run:
+    """Opens a run: finished, running or crashed.
+
+    Raises:
+        UsageError: There is no run at the path.
+        ConfigError: Its study file is damaged.
+    """
+    paths = RunPaths(Path(path))
+    if not paths.study.is_file():
+        raise UsageError(f"{path} is no run: it has no {paths.study.name}")
+    return Run(paths.root, load_study(paths.study), read_info(paths.info))

@@ -1,0 +1,86 @@
+"""What a run was made with: versions, features, sessions, status."""
+
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal
+
+from gantune.errors import GantuneError
+from gantune.storage import read_json, write_json
+
+FORMAT = 1
+"""Raised when a reader of an older version could not open the run."""
+
+PACKAGES = ("gantune", "torch", "ray", "optuna", "numpy")
+
+RunStatus = Literal["running", "finished", "interrupted", "failed"]
+
+
+def now() -> str:
+    """This moment, UTC, ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def begin_session(path: Path, study_file: Path | None, facts: dict[str, Any]) -> None:
+    """Notes in ``run.json`` that a process begins to drive the run.
+
+    Args:
+        path: The run's ``run.json``; made if it is not there.
+        study_file: Where the study came from, to find its git commit.
+        facts: Features, device, slots: what this session runs with.
+    """
+    old = read_json(path) if path.exists() else {"format": FORMAT, "created_at": now()}
+    session = {
+        "started_at": now(),
+        "versions": {package: _version(package) for package in PACKAGES},
+        "python": platform.python_version(),
+        "host": platform.node(),
+        "git_commit": _git_commit(study_file.parent) if study_file else None,
+        **facts,
+    }
+    sessions = [*old.get("sessions", []), session]
+    write_json(path, {**old, "status": "running", "sessions": sessions})
+
+
+def end_session(path: Path, status: RunStatus) -> None:
+    """Notes how the session ended."""
+    info = read_json(path)
+    info["sessions"][-1]["ended_at"] = now()
+    write_json(path, {**info, "status": status})
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _git_commit(folder: Path) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), "rev-parse", "HEAD"],
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def read_info(path: Path) -> dict[str, Any]:
+    """Reads ``run.json``; empty where the run was killed before it had one.
+
+    Raises:
+        GantuneError: It is damaged, or of a newer version than this one can read.
+    """
+    if not path.exists():
+        return {}
+    info: dict[str, Any] = read_json(path)
+    if info.get("format", 0) > FORMAT:
+        raise GantuneError(f"{path.parent} was written by a newer gantune; update to open it")
+    return info

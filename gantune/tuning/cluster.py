@@ -1,0 +1,74 @@
+"""Ray, started for one run: on this machine only, quiet, with no more than it needs."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from gantune.errors import UsageError
+from gantune.study import Resources
+
+_ENVIRONMENT = {
+    # Makes local Ray processes bind to loopback (elsewhere than on Linux it is the default).
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    # Tune's own result files, snapshots and output: the run directory has all that.
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "inf",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_RESULT_BUFFER_LENGTH": "1",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    # Ctrl-C is ours to handle.
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_DEDUP_LOGS": "0",
+}
+
+
+@contextmanager
+def local_ray() -> Iterator[None]:
+    """Starts Ray on this machine, listening on loopback only; uses a Ray that is already there.
+
+    A Ray that was there before is left as it is.
+    """
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    import ray
+
+    if ray.is_initialized():
+        yield
+        return
+    ray.init(
+        address="local",
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level="ERROR",
+        _node_ip_address="127.0.0.1",
+    )
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def count_slots(resources: Resources) -> int:
+    """How many trials the cluster can hold at once.
+
+    Raises:
+        UsageError: Not even one.
+    """
+    import ray
+
+    total = ray.cluster_resources()
+    cpus, gpus = total.get("CPU", 0.0), total.get("GPU", 0.0)
+    if resources.cpu > cpus or resources.gpu > gpus:
+        raise UsageError(
+            f"resources: a trial wants {resources.cpu} CPUs and {resources.gpu:g} GPUs, "
+            f"and all of the machine is {cpus:g} CPUs and {gpus:g} GPUs"
+        )
+    slots = int(cpus // resources.cpu)
+    if resources.gpu:
+        per_gpu = int(1 // resources.gpu) if resources.gpu < 1 else 0
+        on_gpus = int(gpus) * per_gpu if per_gpu else int(gpus // resources.gpu)
+        slots = min(slots, on_gpus)
+    return max(slots, 1)

@@ -1,0 +1,221 @@
+"""Decides what a study does next, from the run directory alone. No ray.
+
+Resume is replay: a conductor that is opened on a run directory takes finished trials from the
+tables, refills the rungs by going through the records in order, tells Optuna what it has not heard,
+and proposes unfinished trials again under their own numbers. Whoever drives it (Ray Tune, a test)
+calls ``ask``, ``observe`` and ``finish``; an error in writing is kept in ``fatal`` and ends the run.
+
+Order of writes: a worker's ``last`` (with the records) -> steps, epochs -> end row -> Optuna. Each
+stage can be recomputed from the ones before it, so a crash between any two loses nothing.
+"""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from gantune.checks import search_space
+from gantune.paths import RunPaths
+from gantune.seeds import trial_seed
+from gantune.space import propose
+from gantune.study import Asha, Study, with_values
+from gantune.trial import Record, TrialSpec
+from gantune.tuning import journal
+from gantune.tuning.ledger import Ledger
+from gantune.tuning.outcome import Outcome
+from gantune.tuning.rungs import Rungs
+from gantune.tuning.sampler import SAMPLERS
+
+
+class Observer(Protocol):
+    """Hears what happens, to show it."""
+
+    def began(self, spec: TrialSpec) -> None: ...
+
+    def recorded(self, number: int, records: Sequence[Record]) -> None: ...
+
+    def ended(self, number: int, row: dict[str, Any]) -> None: ...
+
+
+class Conductor:
+    """The study's course."""
+
+    def __init__(self, paths: RunPaths, study: Study, observer: Observer) -> None:
+        """Opens a run, new or not; the caller holds its lock."""
+        self.paths, self.study = paths, study
+        self.fatal: OSError | None = None
+        self._observer = observer
+        self._space = search_space(study)
+        sampler = SAMPLERS[study.sampler.name](study.sampler, grouped=self._space.conditional)
+        self.optuna = journal.open_journal(
+            paths.journal, study.name, study.objective.direction, sampler
+        )
+        self.ledger = Ledger(paths)
+        factor = study.scheduler.reduction_factor if isinstance(study.scheduler, Asha) else 2
+        self._rungs = Rungs(study.rungs, factor)
+        self._workers: dict[int, str] = {}
+        self._stopping: dict[int, str] = {}
+        self._waiting = self._replay()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Tune pickles searcher and scheduler into its own folder; nobody ever reads them there.
+        return str, (f"conductor of {self.paths.root}",)
+
+    def _replay(self) -> list[int]:
+        """Brings tables, rungs and journal to one state; returns the unfinished trials."""
+        verdicts: dict[int, Outcome] = {}
+        for number, index in self.ledger.order:
+            outcome = self._judge(number, self.ledger.records[number][index])
+            if outcome:
+                verdicts.setdefault(number, outcome)
+        for number, outcome in verdicts.items():
+            if number in self.ledger.starts:
+                self.ledger.end(number, outcome, None)
+        unfinished = []
+        for trial in journal.trials(self.optuna):
+            row = self.ledger.ends.get(trial.number)
+            if row is None:
+                unfinished.append(trial.number)
+            else:
+                outcome = Outcome(row["status"], row["stopped_by"], row["error"])
+                values = self.ledger.values(trial.number)
+                journal.tell(self.optuna, trial.number, values, outcome)
+        return unfinished
+
+    @property
+    def remaining(self) -> int:
+        """Trials still to be proposed, unfinished ones included."""
+        asked = len(journal.trials(self.optuna))
+        return len(self._waiting) + max(0, self.study.budget.trials - asked)
+
+    def ask(self) -> TrialSpec | None:
+        """The next trial; None when there is none left."""
+        if self.fatal or "all" in self._requests():
+            return None
+        try:
+            if self._waiting:
+                trial = journal.running_trial(self.optuna, self._waiting.pop(0))
+            elif len(journal.trials(self.optuna)) < self.study.budget.trials:
+                trial = self.optuna.ask()
+            else:
+                return None
+            values = propose(self._space, trial)
+            spec = self._spec(trial.number, values)
+            self.ledger.begin(self._start_row(spec, values))
+        except OSError as error:
+            self.fatal = error
+            return None
+        self._observer.began(spec)
+        return spec
+
+    def _spec(self, number: int, values: dict[str, Any]) -> TrialSpec:
+        config = with_values(self.study.trial, values)
+        return TrialSpec(
+            trial_id=f"{self.paths.root.name}_{number:05d}",
+            number=number,
+            seed=trial_seed(config.seed, number),
+            config=config,
+            metric=self.study.objective.metric,
+            goal=self.study.objective.direction,
+            rungs=self.study.rungs,
+            folder=str(self.paths.trial(number)),
+            threads=self.study.resources.cpu,
+        )
+
+    def _start_row(self, spec: TrialSpec, values: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "trial_id": spec.trial_id,
+            "number": spec.number,
+            "status": "running",
+            "seed": spec.seed,
+            "started_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "parameters": json.dumps(values),
+        }
+
+    def observe(
+        self, number: int, records: Sequence[Record], steps: Sequence[Record], worker: str
+    ) -> bool:
+        """Takes in a trial's new records; returns whether it goes on."""
+        if self.fatal or number in self.ledger.ends:
+            return False
+        self._workers[number] = worker
+        try:
+            fresh = self.ledger.add(records, steps)
+        except OSError as error:
+            self.fatal = error
+            return False
+        self._observer.recorded(number, fresh)
+        # Judged from the ledger's own records: those that came again have had their verdict.
+        outcomes = [self._judge(number, record) for record in fresh]
+        return not any(outcomes) and not self._ends_by_hand(number)
+
+    def _judge(self, number: int, record: Record) -> Outcome | None:
+        """How a record ends its trial, if it does."""
+        if record.get("verdict") == "diverged":
+            return Outcome("diverged")
+        goes_on = self._rungs.observe(
+            number, record["epoch"], record["best_objective"], self.study.objective.sign
+        )
+        if not goes_on:
+            self._stopping[number] = "asha"
+            return Outcome("stopped", "asha")
+        if record["epoch"] >= self._epochs(number):
+            return Outcome("completed")
+        return None
+
+    def _epochs(self, number: int) -> int:
+        """The full length of a trial."""
+        start = self.ledger.starts.get(number)
+        parameters = json.loads(start["parameters"]) if start else {}
+        return int(parameters.get("train.epochs", self.study.trial.train.epochs))
+
+    def _ends_by_hand(self, number: int) -> bool:
+        requests = self._requests()
+        if "all" in requests or str(number) in requests:
+            self._stopping[number] = "user"
+            return True
+        return False
+
+    def _requests(self) -> set[str]:
+        """Requests to stop from other terminals: ``all``, or trial numbers."""
+        if not self.paths.control.is_dir():
+            return set()
+        return {path.name.removeprefix("stop-") for path in self.paths.control.glob("stop-*")}
+
+    def finish(self, number: int, *, failed: bool) -> None:
+        """Ends a trial: end row, then Optuna. What the records say outranks ``failed``."""
+        if self.fatal:
+            return
+        try:
+            row = self.ledger.ends.get(number)
+            if row is None:
+                outcome = self._outcome(number, failed=failed)
+                row = self.ledger.end(number, outcome, self._workers.get(number))
+            outcome = Outcome(row["status"], row["stopped_by"], row["error"])
+            journal.tell(self.optuna, number, self.ledger.values(number), outcome)
+        except OSError as error:
+            self.fatal = error
+            return
+        self._observer.ended(number, row)
+
+    def _outcome(self, number: int, *, failed: bool) -> Outcome:
+        records = self.ledger.records.get(number, [])
+        if records and records[-1].get("verdict") == "diverged":
+            return Outcome("diverged")
+        if number in self._stopping:
+            return Outcome("stopped", self._stopping[number])
+        if len(records) >= self._epochs(number):
+            return Outcome("completed")
+        assert failed, f"trial {number} ended without a reason after {len(records)} epochs"
+        return Outcome("failed", error=self._last_error(number))
+
+    def _last_error(self, number: int) -> str:
+        try:
+            lines = self.paths.error(number).read_text(encoding="utf-8").strip().splitlines()
+        except OSError:
+            lines = []
+        return lines[-1] if lines else "its worker died without a word"
+
+    def close(self) -> None:
+        """Closes the tables."""
+        self.ledger.close()

@@ -1,0 +1,115 @@
+"""The run's tables in the driver's hands: what has happened, and nothing else. No ray.
+
+What the ledger has accepted is on disk. The first record of a (trial, epoch) counts; one that comes
+again, because a worker or the driver died before it knew that it had arrived, is dropped.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from gantune.paths import RunPaths
+from gantune.records import TableWriter, read_table
+from gantune.trial import Record
+from gantune.tuning.outcome import Outcome
+
+Row = dict[str, Any]
+
+
+class Ledger:
+    """Epochs, steps and trials of one run, in memory as far as decisions need them."""
+
+    def __init__(self, paths: RunPaths) -> None:
+        """Opens the tables and reads what they hold. The caller holds the run's lock."""
+        self.records: dict[int, list[Record]] = {}
+        self.order: list[tuple[int, int]] = []  # (number, index into its records), as they arrived
+        self.starts: dict[int, Row] = {}
+        self.ends: dict[int, Row] = {}
+        self._steps: dict[int, int] = {}
+        for row in read_table(paths.table("epochs")).to_pylist():
+            self._accept(row)
+        for row in read_table(paths.table("trials")).to_pylist():
+            table = self.starts if row["status"] == "running" else self.ends
+            table.setdefault(row["number"], row)
+        for row in read_table(paths.table("steps")).to_pylist():
+            self._steps[row["number"]] = max(row["step"], self._steps.get(row["number"], 0))
+        self._epochs = TableWriter(paths.table("epochs"))
+        self._trials = TableWriter(paths.table("trials"))
+        self._step_rows = TableWriter(paths.table("steps"))
+
+    def _accept(self, row: Record) -> bool:
+        records = self.records.setdefault(row["number"], [])
+        if row["epoch"] != len(records) + 1:
+            return False
+        self.order.append((row["number"], len(records)))
+        records.append(row)
+        return True
+
+    def begin(self, row: Row) -> None:
+        """Notes that a trial begins; a trial begins once."""
+        if row["number"] not in self.starts:
+            self.starts[row["number"]] = row
+            self._trials.append([row])
+
+    def add(self, records: Sequence[Record], steps: Sequence[Record]) -> list[Record]:
+        """Appends what is new and returns those records, with their place in the run.
+
+        Steps go first: a crash between the two leaves steps whose epoch is sent again.
+        """
+        fresh = []
+        for row in steps:
+            if row["step"] > self._steps.get(row["number"], 0):
+                self._steps[row["number"]] = row["step"]
+                fresh.append(row)
+        self._step_rows.append(fresh)
+        accepted = []
+        for record in records:
+            row = {**record, "seq": len(self.order)}
+            if self._accept(row):
+                accepted.append(row)
+        self._epochs.append(accepted)
+        return accepted
+
+    def end(self, number: int, outcome: Outcome, worker: str | None) -> Row:
+        """Appends a trial's last row; a trial ends once."""
+        if number not in self.ends:
+            row = self._end_row(number, outcome, worker)
+            self.ends[number] = row
+            self._trials.append([row])
+        return self.ends[number]
+
+    def _end_row(self, number: int, outcome: Outcome, worker: str | None) -> Row:
+        records = self.records.get(number, [])
+        last: Record = records[-1] if records else {}
+        best = last.get("best_objective")
+        verdicts = [r for r in records if r.get("verdict")]
+        return {
+            **self.starts[number],
+            "status": outcome.status,
+            "stopped_by": outcome.stopped_by,
+            "error": outcome.error,
+            "epochs": len(records),
+            "verdict": verdicts[-1]["verdict"] if verdicts else None,
+            "verdict_epoch": verdicts[0]["epoch"] if verdicts else None,
+            "objective": best,
+            "best_epoch": next((r["epoch"] for r in records if r["objective"] == best), None)
+            if best is not None
+            else None,
+            "last_objective": next(
+                (r["objective"] for r in reversed(records) if r["objective"] is not None), None
+            ),
+            "wall_s": last.get("wall_s"),
+            "worker": worker,
+        }
+
+    def values(self, number: int) -> list[tuple[int, float]]:
+        """(epoch, best objective so far) of each epoch in which a trial was evaluated."""
+        return [
+            (record["epoch"], record["best_objective"])
+            for record in self.records.get(number, [])
+            if record["objective"] is not None
+        ]
+
+    def close(self) -> None:
+        """Closes the tables."""
+        for writer in (self._epochs, self._trials, self._step_rows):
+            writer.close()

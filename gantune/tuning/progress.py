@@ -1,0 +1,174 @@
+"""Shows a running study: a live table on a terminal, plain lines in a log."""
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from gantune.study import Study
+from gantune.trial import Record, TrialSpec
+
+LINE_EVERY_S = 15.0
+
+
+@dataclass
+class Board:
+    """The state of a study as people want to see it."""
+
+    study: Study
+    began: float = field(default_factory=time.monotonic)
+    running: dict[int, TrialSpec] = field(default_factory=dict)
+    latest: dict[int, Record] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
+    best: tuple[float, int] | None = None
+    ended_epochs: int = 0
+
+    def take(self, number: int, records: Sequence[Record]) -> None:
+        """Takes in a trial's new records."""
+        if not records:
+            return
+        self.latest[number] = records[-1]
+        value, sign = records[-1]["best_objective"], self.study.objective.sign
+        if value is not None and (self.best is None or sign * value < sign * self.best[0]):
+            self.best = (value, number)
+
+    def end(self, number: int, row: dict[str, Any]) -> None:
+        """Takes in a trial's end."""
+        self.running.pop(number, None)
+        self.latest.pop(number, None)
+        self.counts[row["status"]] += 1
+        self.ended_epochs += row["epochs"] or 0
+
+    @property
+    def ended(self) -> int:
+        """Trials that have ended."""
+        return self.counts.total()
+
+    @property
+    def share_done(self) -> float:
+        """Share of the work that is done, taking running trials for average ones."""
+        typical = self.ended_epochs / self.ended if self.ended else self.study.trial.train.epochs
+        partial = sum(min(r["epoch"] / max(typical, 1), 0.95) for r in self.latest.values())
+        return min((self.ended + partial) / self.study.budget.trials, 1.0)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """An estimate; None before there is anything to go by."""
+        share, elapsed = self.share_done, time.monotonic() - self.began
+        return elapsed * (1 - share) / share if share > 0.02 else None
+
+    def headline(self) -> str:
+        """One line: how far, what has become of the trials, the best so far."""
+        parts = [f"{self.ended} of {self.study.budget.trials} trials"]
+        parts += [f"{count} {status}" for status, count in sorted(self.counts.items())]
+        if self.best:
+            metric = self.study.objective.metric
+            parts.append(f"best {metric} {self.best[0]:.4g} (trial {self.best[1]})")
+        return ", ".join(parts)
+
+
+class LiveProgress:
+    """A table that redraws itself while the study runs."""
+
+    def __init__(self, study: Study, console: Console) -> None:
+        self._board = Board(study)
+        self._live = Live(get_renderable=self._draw, console=console, refresh_per_second=4)
+
+    def __enter__(self) -> "LiveProgress":
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def began(self, spec: TrialSpec) -> None:
+        self._board.running[spec.number] = spec
+
+    def recorded(self, number: int, records: Sequence[Record]) -> None:
+        self._board.take(number, records)
+
+    def ended(self, number: int, row: dict[str, Any]) -> None:
+        self._board.end(number, row)
+
+    def _draw(self) -> RenderableType:
+        board = self._board
+        table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+        for name in ("trial", "epoch", board.study.objective.metric, "best", "d_acc"):
+            table.add_column(name, justify="right")
+        # Ray's driver thread changes these while the screen is drawn.
+        for number, spec in sorted(list(board.running.items())):
+            record = board.latest.get(number, {})
+            table.add_row(
+                str(number),
+                f"{record.get('epoch', 0)}/{spec.epochs}",
+                _number(record.get("objective")),
+                _number(record.get("best_objective")),
+                _number(record.get("d_acc")),
+            )
+        bar = Table.grid(padding=(0, 2, 0, 0))
+        share = board.share_done
+        bar.add_row(
+            ProgressBar(total=1.0, completed=share, width=40),
+            f"{share:4.0%}",
+            f"{_duration(time.monotonic() - board.began)} passed, "
+            f"about {_duration(board.seconds_left)} left",
+        )
+        return Group(Text(board.headline()), bar, table)
+
+
+class LineProgress:
+    """A line for each trial that ends, and one from time to time."""
+
+    def __init__(self, study: Study, console: Console) -> None:
+        self._board, self._console = Board(study), console
+        self._shown = time.monotonic()
+
+    def __enter__(self) -> "LineProgress":
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def began(self, spec: TrialSpec) -> None:
+        self._board.running[spec.number] = spec
+
+    def recorded(self, number: int, records: Sequence[Record]) -> None:
+        self._board.take(number, records)
+        if time.monotonic() - self._shown > LINE_EVERY_S:
+            epochs = ", ".join(f"{n} at {r['epoch']}" for n, r in self._board.latest.items())
+            self._print(f"{self._board.headline()}; running: trial {epochs}")
+
+    def ended(self, number: int, row: dict[str, Any]) -> None:
+        self._board.end(number, row)
+        by = f" by {row['stopped_by']}" if row["stopped_by"] else ""
+        why = f": {row['error']}" if row["error"] else ""
+        metric, value = self._board.study.objective.metric, _number(row["objective"])
+        self._print(
+            f"trial {number} {row['status']}{by} after {row['epochs']} epochs, "
+            f"best {metric} {value}{why}"
+        )
+
+    def _print(self, line: str) -> None:
+        self._shown = time.monotonic()
+        elapsed = _duration(self._shown - self._board.began)
+        self._console.print(f"[{elapsed}] {line}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "?"
+    whole = round(seconds)
+    hours, minutes = whole // 3600, whole % 3600 // 60
+    if hours:
+        return f"{hours}h{minutes:02d}m"
+    return f"{minutes}m{whole % 60:02d}s" if minutes else f"{whole}s"

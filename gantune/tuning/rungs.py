@@ -1,0 +1,37 @@
+"""Asynchronous successive halving, the stopping variant (Li et al., arXiv 1810.05934). No ray."""
+
+import math
+from collections.abc import Sequence
+
+
+class Rungs:
+    """The values that trials had at each rung, and who may go on.
+
+    Filled by calling :meth:`observe` in the order in which records arrived, live or from a table;
+    a record that comes again changes nothing. Keyed by our trial numbers.
+    """
+
+    def __init__(self, levels: Sequence[int], factor: int) -> None:
+        """Args: levels: epochs of the rungs; factor: of those at a rung, one in this many goes on."""
+        self._values: dict[int, dict[int, float]] = {level: {} for level in levels}
+        self._factor = factor
+
+    def observe(self, number: int, epoch: int, value: float | None, sign: int) -> bool:
+        """Notes a trial's value at an epoch and says whether it goes on.
+
+        It goes on if it is among the best 1/factor (at least one) of those seen at this rung so
+        far, itself included; the first therefore always does.
+
+        Args:
+            number: The trial.
+            epoch: Epochs without a rung are passed over.
+            value: Its best objective so far; None or NaN is worse than any number.
+            sign: 1 where lower is better, -1 where higher is.
+        """
+        rung = self._values.get(epoch)
+        if rung is None or number in rung:
+            return True
+        own = math.inf if value is None or math.isnan(value) else sign * value
+        rung[number] = own
+        kept = max(1, len(rung) // self._factor)
+        return own <= sorted(rung.values())[kept - 1] and not math.isinf(own)

@@ -1,0 +1,21 @@
+"""Ray Tune's scheduler: hands records to the conductor and passes on its decision."""
+
+from typing import Any
+
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+
+from gantune.tuning.conductor import Conductor
+
+
+class StudyScheduler(FIFOScheduler):
+    """First in, first out; each trial goes on for as long as the conductor says."""
+
+    def __init__(self, conductor: Conductor) -> None:
+        super().__init__()
+        self._conductor = conductor
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        goes_on = self._conductor.observe(
+            result["number"], result["records"], result["steps"], result["worker"]
+        )
+        return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)

@@ -1,0 +1,39 @@
+"""Ray Tune's searcher: asks the conductor for trials and tells it how they ended."""
+
+from typing import Any
+
+from ray.tune.search import Searcher
+
+from gantune.tuning.conductor import Conductor
+
+
+class StudySearcher(Searcher):
+    """Proposes the conductor's trials. Ray's trial ids are known here and nowhere else."""
+
+    def __init__(self, conductor: Conductor) -> None:
+        super().__init__()
+        self._conductor = conductor
+        self._numbers: dict[str, int] = {}
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str:
+        spec = self._conductor.ask()
+        if spec is None:
+            return str(Searcher.FINISHED)
+        self._numbers[trial_id] = spec.number
+        return {"number": spec.number, "spec": spec.model_dump(mode="json")}
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        number = self._numbers.get(trial_id)
+        if number is None:
+            return
+        self._conductor.finish(number, failed=error)
+        # Last: where an error is raised before this, Tune calls a second time.
+        del self._numbers[trial_id]
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: a study is resumed from the run directory, not from Tune's snapshots."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing; see :meth:`save`."""

@@ -1,0 +1,75 @@
+"""Ray Tune's trainable: talks to a host, one report for all the epochs since the last."""
+
+import traceback
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from ray import tune
+
+from gantune.storage import write_atomically
+from gantune.trial import TrialSpec
+
+if TYPE_CHECKING:
+    from gantune.engine.materials import Materials
+
+REPORT_S = 2.0
+"""A trial reports at each rung, at its end, and at least this often (between epochs)."""
+
+
+class _KeepsTraceback:
+    """Leaves the traceback of an exception that passes through in a file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is not None:
+            text = "".join(traceback.format_exception(error))
+            write_atomically(self._path, text.encode())
+
+
+class StudyTrainable(tune.Trainable):
+    """One trial after another in one actor."""
+
+    def setup(self, config: dict[str, Any], materials: "Materials | None" = None) -> None:
+        from gantune.host import Host  # torch is imported in the worker, not in the driver
+
+        self._host = Host(materials)
+        self._open(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self._host.close(self._handle)
+        self._open(new_config)
+        return True
+
+    def _open(self, config: dict[str, Any]) -> None:
+        self._spec = TrialSpec.model_validate(config["spec"])
+        with self._keeps_traceback():
+            self._handle = self._host.open(self._spec)
+        self._epoch = 0
+
+    def step(self) -> dict[str, Any]:
+        from gantune.host import worker_name
+
+        with self._keeps_traceback():
+            until = self._spec.next_stop(self._epoch)
+            progress = self._host.advance(self._handle, until, REPORT_S)
+        self._epoch = progress.records[-1]["epoch"]
+        return {
+            "number": self._spec.number,
+            "records": progress.records,
+            "steps": progress.steps,
+            "worker": worker_name(),
+            "training_iteration": self._epoch,
+        }
+
+    def _keeps_traceback(self) -> _KeepsTraceback:
+        return _KeepsTraceback(Path(self._spec.folder) / "error.txt")
