@@ -1,0 +1,49 @@
+"""gantune explores the hyperparameters of GANs.
+
+    import gantune
+
+    study = gantune.load_study("search_spaces/lr_beta.yaml")
+    run = gantune.run(study)
+    run.trials, run.epochs, run.best()
+
+Nothing heavy is imported before it is used: ``import gantune`` takes no torch, no ray, no pandas.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from gantune.errors import ConfigError, GantuneError, RunError, UsageError
+from gantune.study import Study, load_study
+
+if TYPE_CHECKING:
+    from gantune.analysis.run import Run, load
+    from gantune.api import run, train
+    from gantune.tuning.function import trainable
+
+__all__ = [
+    "ConfigError",
+    "GantuneError",
+    "Run",
+    "RunError",
+    "Study",
+    "UsageError",
+    "load",
+    "load_study",
+    "run",
+    "train",
+    "trainable",
+]
+
+_LAZY = {
+    "Run": "gantune.analysis.run",
+    "load": "gantune.analysis.run",
+    "run": "gantune.api",
+    "train": "gantune.api",
+    "trainable": "gantune.tuning.function",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'gantune' has no attribute {name!r}")
+    return getattr(import_module(_LAZY[name]), name)

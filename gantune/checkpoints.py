@@ -1,8 +1,9 @@
 """Checkpoint files: weights beside a readable ``meta`` file, replaced without a gap. No torch.
 
 Several processes can believe that a trial is theirs: after the driver was killed its workers go on
-for seconds. Each opening of a trial is an *attempt* with a number of its own, and every file carries
-the number of the attempt that wrote it, so that a stale process never overwrites a newer one's.
+for seconds. Each opening of a trial is an *attempt* with a number of its own, and every file
+carries the number of the attempt that wrote it, so that a stale process never overwrites a newer
+one's.
 """
 
 import hashlib

@@ -119,7 +119,8 @@ def _check_bounds(text: str, source: str) -> None:
         if nodes > MAX_NODES:
             problem = f"more than {MAX_NODES:,} values"
         if problem:
-            raise ConfigError(source, [Problem(f"line {event.start_mark.line + 1}", "", problem)])
+            line = event.start_mark.line + 1 if event.start_mark else 0
+            raise ConfigError(source, [Problem(f"line {line}", "", problem)])
 
 
 class _Builder:
@@ -138,6 +139,7 @@ class _Builder:
         if node.tag.startswith("!") or "python" in node.tag:
             self._problem(node, location, f"the tag {node.tag} is not allowed in a study file")
             return None
+        assert isinstance(node, yaml.ScalarNode)
         return _scalar(node)
 
     def _mapping(self, node: yaml.MappingNode, location: Location) -> dict[str, Value]:

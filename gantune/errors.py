@@ -7,6 +7,8 @@ from dataclasses import dataclass
 class GantuneError(Exception):
     """Base of every error that is meant to be read by a person."""
 
+    exit_code = 1
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -29,6 +31,8 @@ class Problem:
 class ConfigError(GantuneError):
     """A study (or an override of it) is not valid; carries every problem that was found."""
 
+    exit_code = 2
+
     def __init__(self, source: str, problems: Sequence[Problem]) -> None:
         self.source = source
         self.problems = tuple(problems)
@@ -43,7 +47,9 @@ class ConfigError(GantuneError):
 
 
 class UsageError(GantuneError):
-    """A command was asked for something that cannot be (exit code 2)."""
+    """Something was asked for that cannot be."""
+
+    exit_code = 2
 
 
 class DataError(UsageError):
@@ -51,7 +57,7 @@ class DataError(UsageError):
 
 
 class RunError(GantuneError):
-    """A run failed while it was running (exit code 1)."""
+    """A run failed while it was running."""
 
 
 class CheckpointError(GantuneError):

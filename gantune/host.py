@@ -8,7 +8,6 @@ import math
 import os
 import socket
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -60,7 +59,11 @@ class Host:
     """Trains trials in this process."""
 
     def __init__(self, materials: Materials | None = None) -> None:
-        """Args: materials: What most trials need; others are made when a trial asks for them."""
+        """Makes a host.
+
+        Args:
+            materials: What most trials need; others are made when a trial asks for them.
+        """
         self._materials = {materials.key: materials} if materials else {}
         self._engines: dict[tuple[str, str], Engine] = {}
         self._open: dict[int, _Open] = {}
@@ -187,5 +190,3 @@ def _encode(tensors: Tensors) -> bytes:
 def worker_name() -> str:
     """Names this process: host and process id."""
     return f"{socket.gethostname()}:{os.getpid()}"
-
-

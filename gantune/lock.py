@@ -16,9 +16,13 @@ def hold_lock(path: Path) -> Iterator[None]:
     """Holds a run's lock for as long as the context lasts; the kernel frees it if we are killed.
 
     Raises:
-        UsageError: Another process drives the run.
+        UsageError: Another process drives the run, or its directory cannot be written to.
     """
-    with open(path, "a+", encoding="utf-8") as file:
+    try:
+        opened = open(path, "a+", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}") from None
+    with opened as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

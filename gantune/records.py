@@ -8,7 +8,7 @@ for writing starts a new segment, so that nothing is ever appended behind a torn
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 
@@ -47,27 +47,28 @@ class TableWriter:
         last = max((int(path.stem) for path in _segments(folder)), default=0)
         # Opened on the first append: a session that adds nothing leaves nothing behind.
         self._path = folder / f"{last + 1:06d}.arrow"
-        self._file: pa.OSFile | None = None
-        self._writer: pa.RecordBatchStreamWriter | None = None
+        self._open: tuple[BinaryIO, Any] | None = None
 
     def append(self, rows: Sequence[Row]) -> None:
         """Appends rows (dicts of column values; absent columns are null) as one batch."""
         if not rows:
             return
         batch = pa.RecordBatch.from_pylist(list(rows), schema=self._schema)
-        if self._writer is None:
-            self._file = open(self._path, "xb")  # noqa: SIM115 - closed in close()
-            self._writer = pa.ipc.new_stream(self._file, self._schema)
-        self._writer.write_batch(batch)
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        if self._open is None:
+            created = open(self._path, "xb")
+            self._open = created, pa.ipc.new_stream(created, self._schema)
+        file, writer = self._open
+        writer.write_batch(batch)
+        file.flush()
+        os.fsync(file.fileno())
 
     def close(self) -> None:
         """Ends the segment."""
-        if self._writer is not None:
-            self._writer.close()
-            self._file.close()
-            self._writer = None
+        if self._open is not None:
+            file, writer = self._open
+            writer.close()
+            file.close()
+            self._open = None
 
 
 def _segments(folder: Path) -> list[Path]:

@@ -31,8 +31,10 @@ def begin_session(path: Path, study_file: Path | None, facts: dict[str, Any]) ->
         study_file: Where the study came from, to find its git commit.
         facts: Features, device, slots: what this session runs with.
     """
-    old = read_json(path) if path.exists() else {"format": FORMAT, "created_at": now()}
-    session = {
+    old: dict[str, Any] = {"format": FORMAT, "created_at": now()}
+    if path.exists():
+        old = read_json(path)
+    session: dict[str, Any] = {
         "started_at": now(),
         "versions": {package: _version(package) for package in PACKAGES},
         "python": platform.python_version(),

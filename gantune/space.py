@@ -1,9 +1,9 @@
 """The search space: domains over dotted paths into a trial, and the relations between them.
 
-:func:`propose` is the one place where a space is turned into suggestions. It talks to anything that
-suggests like an Optuna trial does, so that Optuna, ``gantune check`` and the validity check all walk
-the same code; it is a module-level function because Ray and Optuna pickle what they are given, and
-a closure does not pickle.
+:func:`propose` is the one place where a space is turned into suggestions. It talks to anything
+that suggests like an Optuna trial does, so that Optuna, ``gantune check`` and the validity check
+all walk the same code. It is a module-level function because Ray and Optuna pickle what they are
+given, and a closure does not pickle.
 """
 
 import itertools

@@ -96,7 +96,7 @@ class Study(Options):
     name: Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")]
     description: Annotated[str, Field(max_length=10_000)] = ""
     trial: TrialConfig = TrialConfig()
-    search: dict[str, ParameterSpec] = {}
+    search: dict[str, ParameterSpec] = Field(default_factory=dict)
     objective: Objective = Objective()
     sampler: Tpe = Tpe()
     scheduler: Scheduler = Asha()

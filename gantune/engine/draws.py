@@ -55,9 +55,7 @@ def draw_epoch(
     train, options = config.train, config.generator
     needed = rounds * train.d_steps * train.batch_size
     rng = keyed_generator(device, seed, epoch, "indices")
-    passes = [
-        torch.randperm(size, generator=rng, device=device) for _ in range(-(-needed // size))
-    ]
+    passes = [torch.randperm(size, generator=rng, device=device) for _ in range(-(-needed // size))]
     indices = torch.cat(passes)[:needed].view(-1, train.batch_size)
     count = rounds * latents_per_round(config)
     rng = keyed_generator(device, seed, epoch, "latents")

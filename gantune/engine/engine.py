@@ -94,7 +94,10 @@ class Engine:
         """
         config = spec.config
         shape = tuple(self._data.shape[1:])
-        generator, discriminator = build_generator(config, shape), build_discriminator(config, shape)
+        generator, discriminator = (
+            build_generator(config, shape),
+            build_discriminator(config, shape),
+        )
         optimizer = config.optimizer
         return Lane(
             spec=spec,

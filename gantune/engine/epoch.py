@@ -56,7 +56,7 @@ class Trace(NamedTuple):
     Losses, accuracies and AUC are functions of the logits, so that they cost nothing within a step.
 
     Attributes:
-        real: (..., U, B) the discriminator's logits of real samples, as trained, before each update.
+        real: (..., U, B) the discriminator's logits of real samples before each update.
         fake: (..., U, B) its logits of generated samples.
         generated: (..., U', B) its logits in the generator's updates.
         d_norms: (..., U) norms of the discriminator's gradient.

@@ -5,6 +5,7 @@ Made once per data set and version, cached with its hash, shared by all trials.
 
 import hashlib
 import math
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -102,7 +103,7 @@ def _fit(x: Tensor, y: Tensor, classes: int) -> Layers:
     rng = torch.Generator().manual_seed(1)
     widths = (x.shape[1], *WIDTHS, classes)
     layers: Layers = []
-    for fan_in, fan_out in zip(widths, widths[1:], strict=False):
+    for fan_in, fan_out in pairwise(widths):
         weight = torch.randn(fan_out, fan_in, generator=rng) * math.sqrt(2 / fan_in)
         layers.append((weight.requires_grad_(), torch.zeros(fan_out).requires_grad_()))
     params = [tensor for layer in layers for tensor in layer]

@@ -18,13 +18,15 @@ def features_to_moments(features: Tensor) -> Moments:
     wide = features.double()
     mean = wide.mean(0)
     centred = wide - mean
-    return Moments(mean, centred.T @ centred / (len(wide) - 1))
+    covariance: Tensor = centred.T @ centred / (len(wide) - 1)
+    return Moments(mean, covariance)
 
 
 def matrix_root(covariance: Tensor) -> Tensor:
     """The symmetric square root of a positive semi-definite (d, d) matrix."""
     values, vectors = torch.linalg.eigh(covariance)
-    return (vectors * values.clamp(min=0).sqrt()) @ vectors.T
+    root: Tensor = (vectors * values.clamp(min=0).sqrt()) @ vectors.T
+    return root
 
 
 def frechet_distance(real: Tensor, fake: Tensor) -> float:

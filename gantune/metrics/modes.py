@@ -1,7 +1,7 @@
 """Which modes or classes samples reach, and how evenly.
 
-Three numbers belong together, for one sample in 2,500 is enough to "capture" a mode: how many modes,
-what share of samples is of high quality, and the divergence of the histogram.
+Three numbers belong together, for one sample in 2,500 is enough to "capture" a mode: how many
+modes, what share of samples is of high quality, and the divergence of the histogram.
 """
 
 import math

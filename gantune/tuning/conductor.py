@@ -1,15 +1,17 @@
 """Decides what a study does next, from the run directory alone. No ray.
 
 Resume is replay: a conductor that is opened on a run directory takes finished trials from the
-tables, refills the rungs by going through the records in order, tells Optuna what it has not heard,
-and proposes unfinished trials again under their own numbers. Whoever drives it (Ray Tune, a test)
-calls ``ask``, ``observe`` and ``finish``; an error in writing is kept in ``fatal`` and ends the run.
+tables, refills the rungs by going through the records in order, tells Optuna what it has not
+heard, and proposes unfinished trials again under their own numbers. Whoever drives it (Ray Tune, a
+test) calls ``ask``, ``observe`` and ``finish``; an error in writing is kept in ``fatal`` and ends
+the run.
 
 Order of writes: a worker's ``last`` (with the records) -> steps, epochs -> end row -> Optuna. Each
 stage can be recomputed from the ones before it, so a crash between any two loses nothing.
 """
 
 import json
+import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -45,6 +47,7 @@ class Conductor:
         self.paths, self.study = paths, study
         self.fatal: OSError | None = None
         self._observer = observer
+        self._interrupted = threading.Event()
         self._space = search_space(study)
         sampler = SAMPLERS[study.sampler.name](study.sampler, grouped=self._space.conditional)
         self.optuna = journal.open_journal(
@@ -107,6 +110,15 @@ class Conductor:
             return None
         self._observer.began(spec)
         return spec
+
+    def halts_on(self, event: threading.Event) -> None:
+        """Names the event that interrupts the run."""
+        self._interrupted = event
+
+    @property
+    def halted(self) -> bool:
+        """Whether the run stops here and now, its trials unfinished and resumable."""
+        return self._interrupted.is_set() or self.fatal is not None
 
     def _spec(self, number: int, values: dict[str, Any]) -> TrialSpec:
         config = with_values(self.study.trial, values)

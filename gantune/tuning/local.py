@@ -1,10 +1,16 @@
 """Drives a study in this process, one trial after the other, without Ray."""
 
+from pathlib import Path
 from typing import Protocol
 
-from gantune.host import Progress, worker_name
+from gantune.host import Host, Progress, worker_name
+from gantune.lock import hold_lock
+from gantune.paths import RunPaths
+from gantune.runinfo import begin_session
+from gantune.study import Budget, NoScheduler, Study
 from gantune.trial import TrialSpec
 from gantune.tuning.conductor import Conductor
+from gantune.tuning.lifecycle import MakeProgress, RunEnd, create_run, finish_run, interruptible
 
 REPORT_S = 2.0
 
@@ -20,15 +26,42 @@ class Trains(Protocol):
 
 
 def drive(conductor: Conductor, host: Trains, at_most_s: float = REPORT_S) -> None:
-    """Runs a study's trials until none is left."""
-    while (spec := conductor.ask()) is not None:
+    """Runs a study's trials until none is left, or until the conductor is interrupted."""
+    while not conductor.halted and (spec := conductor.ask()) is not None:
         handle = host.open(spec)
         goes_on, epoch = True, 0
-        while goes_on:
+        while goes_on and not conductor.halted:
             progress = host.advance(handle, spec.next_stop(epoch), at_most_s)
             epoch = progress.records[-1]["epoch"]
             goes_on = conductor.observe(
                 spec.number, progress.records, progress.steps, worker_name()
             )
-        conductor.finish(spec.number, failed=False)
+        if not goes_on:
+            conductor.finish(spec.number, failed=False)
         host.close(handle)
+
+
+def train_base(study: Study, out: Path, progress: MakeProgress) -> RunEnd:
+    """Trains the base trial of a study; leaves a run of one trial.
+
+    Raises:
+        UsageError: The directory exists or cannot be made.
+        RunError: It could not go on.
+    """
+    from gantune.engine.materials import make_materials
+
+    alone = study.model_copy(
+        update={"search": {}, "budget": Budget(trials=1), "scheduler": NoScheduler()}
+    )
+    paths = RunPaths(out)
+    materials = make_materials(alone.trial)
+    create_run(paths, alone)
+    with hold_lock(paths.lock):
+        begin_session(paths.info, None, {"features": materials.reference.info._asdict()})
+        with progress(alone) as shown:
+            conductor = Conductor(paths, alone, shown)
+            with interruptible() as interrupted:
+                conductor.halts_on(interrupted)
+                drive(conductor, Host(materials))
+            conductor.close()
+        return finish_run(conductor)

@@ -49,13 +49,13 @@ class Board:
     @property
     def ended(self) -> int:
         """Trials that have ended."""
-        return self.counts.total()
+        return sum(self.counts.values())
 
     @property
     def share_done(self) -> float:
         """Share of the work that is done, taking running trials for average ones."""
         typical = self.ended_epochs / self.ended if self.ended else self.study.trial.train.epochs
-        partial = sum(min(r["epoch"] / max(typical, 1), 0.95) for r in self.latest.values())
+        partial = sum(min(int(r["epoch"]) / max(typical, 1), 0.95) for r in self.latest.values())
         return min((self.ended + partial) / self.study.budget.trials, 1.0)
 
     @property

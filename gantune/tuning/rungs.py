@@ -12,7 +12,12 @@ class Rungs:
     """
 
     def __init__(self, levels: Sequence[int], factor: int) -> None:
-        """Args: levels: epochs of the rungs; factor: of those at a rung, one in this many goes on."""
+        """Makes empty rungs.
+
+        Args:
+            levels: Their epochs.
+            factor: Of the trials at a rung, one in this many goes on.
+        """
         self._values: dict[int, dict[int, float]] = {level: {} for level in levels}
         self._factor = factor
 

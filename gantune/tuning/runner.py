@@ -1,57 +1,26 @@
 """Runs a study with Ray Tune: from a study to a finished run directory."""
 
-import signal
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING
 
-import yaml
-
-from gantune.checkpoints import drop_stale
-from gantune.errors import RunError, UsageError
+from gantune.errors import UsageError
+from gantune.lock import hold_lock
 from gantune.paths import RunPaths, run_paths
-from gantune.records import compact
-from gantune.runinfo import RunStatus, begin_session, end_session
-from gantune.storage import write_atomically
+from gantune.runinfo import begin_session
 from gantune.study import Study, load_study
 from gantune.tuning.cluster import count_slots, local_ray
 from gantune.tuning.conductor import Conductor
-from gantune.lock import hold_lock
+from gantune.tuning.lifecycle import (
+    MakeProgress,
+    RunEnd,
+    create_run,
+    finish_run,
+    interruptible,
+    refuse_existing,
+)
 
 if TYPE_CHECKING:
     from gantune.engine.materials import Materials
-    from gantune.trial import Record, TrialSpec
-
-
-class Progress(Protocol):
-    """Shows a running study; see :mod:`gantune.tuning.progress`."""
-
-    def began(self, spec: "TrialSpec") -> None: ...
-
-    def recorded(self, number: int, records: "Sequence[Record]") -> None: ...
-
-    def ended(self, number: int, row: dict[str, Any]) -> None: ...
-
-
-MakeProgress = Callable[[Study], AbstractContextManager[Progress]]
-
-
-class RunEnd(NamedTuple):
-    """How a run ended.
-
-    Attributes:
-        root: Its directory.
-        status: Finished, or interrupted and resumable.
-        succeeded: Trials that were completed or stopped.
-    """
-
-    root: Path
-    status: RunStatus
-    succeeded: int
 
 
 def run_study(
@@ -78,7 +47,7 @@ def run_study(
         RunError: It could not go on; `resume` goes on from here.
     """
     paths = run_paths(runs_dir, name or study.name)
-    _refuse_existing(paths)
+    refuse_existing(paths)
     with local_ray():
         slots, materials = _prepare(study, concurrency)
         create_run(paths, study)
@@ -104,37 +73,11 @@ def resume_run(root: Path, progress: MakeProgress, *, concurrency: int | None = 
 
 
 def _prepare(study: Study, concurrency: int | None) -> "tuple[int, Materials]":
-    """Slots, and what all trials share."""
+    """How many trials at once, and what they all share."""
     from gantune.engine.materials import make_materials
 
     slots = count_slots(study.resources)
-    with ThreadPoolExecutor(1) as pool:
-        materials = pool.submit(make_materials, study.trial).result()
-    return min(slots, concurrency or slots), materials
-
-
-def _refuse_existing(paths: RunPaths) -> None:
-    if paths.root.exists():
-        raise UsageError(
-            f"{paths.root} exists; go on with it: `gantune resume {paths.root}`, "
-            "or choose another name: --name NAME"
-        )
-
-
-def create_run(paths: RunPaths, study: Study) -> None:
-    """Makes a run directory with its study file.
-
-    Raises:
-        UsageError: It exists, or cannot be made.
-    """
-    _refuse_existing(paths)
-    try:
-        paths.root.mkdir(parents=True)
-        resolved = study.model_dump(mode="json", exclude_none=True)
-        text = yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True)
-        write_atomically(paths.study, text.encode())
-    except OSError as error:
-        raise UsageError(f"{paths.root} cannot be made: {error.strerror or error}") from None
+    return min(slots, concurrency or slots), make_materials(study.trial)
 
 
 def _drive(
@@ -152,64 +95,15 @@ def _drive(
             request.unlink()
         with progress(study) as shown:
             conductor = Conductor(paths, study, shown)
-            with _interruptible() as interrupted:
+            with interruptible() as interrupted:
+                conductor.halts_on(interrupted)
                 if conductor.remaining:
-                    _fit(conductor, materials, slots, interrupted)
+                    _fit(conductor, materials, slots)
             conductor.close()
-        return finish_run(conductor, interrupted=interrupted.is_set())
+        return finish_run(conductor)
 
 
-def finish_run(conductor: Conductor, *, interrupted: bool) -> RunEnd:
-    """Closes the books of a session: status, compact tables, no stale checkpoints.
-
-    Raises:
-        RunError: The session could not write, or left trials behind without being interrupted.
-    """
-    paths, ends = conductor.paths, conductor.ledger.ends
-    if conductor.fatal:
-        raise RunError(
-            f"the run cannot go on: {conductor.fatal}; what was recorded is safe, "
-            f"go on with `gantune resume {paths.root}`"
-        )
-    for table in ("epochs", "trials", "steps"):
-        compact(paths.table(table))
-    for number in ends:
-        drop_stale(paths.best(number))
-        drop_stale(paths.last(number))
-    succeeded = sum(row["status"] in ("completed", "stopped") for row in ends.values())
-    status: RunStatus = "interrupted" if interrupted else "finished"
-    if status == "finished" and not succeeded:
-        status = "failed"
-    end_session(paths.info, status)
-    return RunEnd(paths.root, status, succeeded)
-
-
-@contextmanager
-def _interruptible() -> Iterator[threading.Event]:
-    """Ctrl-C (or SIGTERM) sets the event; a second one is not held up."""
-    event = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield event
-        return
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    old = {number: signal.getsignal(number) for number in numbers}
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        event.set()
-        signal.signal(number, signal.default_int_handler)
-
-    for number in numbers:
-        signal.signal(number, interrupt)
-    try:
-        yield event
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)
-
-
-def _fit(
-    conductor: Conductor, materials: "Materials", slots: int, interrupted: threading.Event
-) -> None:
+def _fit(conductor: Conductor, materials: "Materials", slots: int) -> None:
     """Lets Ray Tune run the conductor's trials."""
     from ray import tune
 
@@ -237,7 +131,7 @@ def _fit(
         run_config=tune.RunConfig(
             name=f"session-{session:03d}",
             storage_path=str(conductor.paths.ray.resolve()),
-            stop=RunStopper(conductor, interrupted),
+            stop=RunStopper(conductor),
             failure_config=tune.FailureConfig(max_failures=study.max_failures),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             verbose=0,

@@ -1,9 +1,9 @@
 """Optuna's sampler made a function of (seed, trial number, history).
 
 A sampler that carries a generator from trial to trial proposes other values after a crash than it
-would have without one. Here each draw comes from a fresh sampler seeded with the number of the trial
-and the name of the parameter: a resumed study goes on with the very suggestions of an undisturbed
-one, also where the crash fell into the middle of an ask.
+would have without one. Here each draw comes from a fresh sampler seeded with the number of the
+trial and the name of the parameter: a resumed study goes on with the very suggestions of an
+undisturbed one, also where the crash fell into the middle of an ask.
 """
 
 import warnings
@@ -24,7 +24,12 @@ class SeededTpe(BaseSampler):
     """Multivariate TPE with constant liar, one fresh sampler per draw."""
 
     def __init__(self, options: Tpe, *, grouped: bool) -> None:
-        """Args: options: of the study file; grouped: whether parameters are conditional."""
+        """Makes the sampler.
+
+        Args:
+            options: Of the study file.
+            grouped: Whether parameters are conditional.
+        """
         self._options, self._grouped = options, grouped
 
     def infer_relative_search_space(
@@ -41,7 +46,11 @@ class SeededTpe(BaseSampler):
         return sampler.sample_relative(study, trial, search_space)
 
     def sample_independent(
-        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
     ) -> Any:
         sampler = self._fresh(trial.number, param_name)
         return sampler.sample_independent(study, trial, param_name, param_distribution)

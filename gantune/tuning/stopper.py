@@ -1,6 +1,5 @@
 """Ray Tune's stopper: ends the whole run, leaving its trials unfinished and resumable."""
 
-import threading
 from typing import Any
 
 from ray.tune import Stopper
@@ -11,8 +10,8 @@ from gantune.tuning.conductor import Conductor
 class RunStopper(Stopper):
     """Stops the run when it was interrupted, or when the conductor cannot write any more."""
 
-    def __init__(self, conductor: Conductor, interrupted: threading.Event) -> None:
-        self._conductor, self._interrupted = conductor, interrupted
+    def __init__(self, conductor: Conductor) -> None:
+        self._conductor = conductor
 
     def __reduce__(self) -> tuple[Any, ...]:
         return str, ("stopper",)  # see Conductor.__reduce__
@@ -21,4 +20,4 @@ class RunStopper(Stopper):
         return False
 
     def stop_all(self) -> bool:
-        return self._interrupted.is_set() or self._conductor.fatal is not None
+        return self._conductor.halted

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -53,7 +54,7 @@ class Mlp:
     def shapes(self) -> dict[str, Shape]:
         """Parameter shapes in order of application."""
         shapes: dict[str, Shape] = {}
-        for i, (fan_in, fan_out) in enumerate(zip(self.widths, self.widths[1:], strict=False)):
+        for i, (fan_in, fan_out) in enumerate(pairwise(self.widths)):
             shapes[f"{i}.weight"] = (fan_out, fan_in)
             if i in self.normed:
                 shapes |= {f"{i}.norm.weight": (fan_out,), f"{i}.norm.bias": (fan_out,)}

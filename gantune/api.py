@@ -1,0 +1,66 @@
+"""Running studies from Python."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from gantune.analysis.run import Run, load
+from gantune.study import Study
+from gantune.trial import Record, TrialSpec
+
+
+class Silent:
+    """Shows nothing."""
+
+    def began(self, spec: TrialSpec) -> None: ...
+
+    def recorded(self, number: int, records: Sequence[Record]) -> None: ...
+
+    def ended(self, number: int, row: dict[str, Any]) -> None: ...
+
+
+@contextmanager
+def silent(study: Study) -> Iterator[Silent]:
+    """Progress that shows nothing."""
+    yield Silent()
+
+
+def run(
+    study: Study,
+    *,
+    name: str | None = None,
+    runs_dir: str | Path = "runs",
+    concurrency: int | None = None,
+) -> Run:
+    """Runs a study to its end and opens its run.
+
+    Args:
+        study: From :func:`gantune.load_study`.
+        name: The run's name; default the study's.
+        runs_dir: Where runs are kept.
+        concurrency: Trials at once, at most; default as many as fit.
+
+    Raises:
+        UsageError: The run exists, or does not fit on this machine.
+        RunError: It could not go on.
+    """
+    from gantune.tuning.runner import run_study
+
+    end = run_study(study, silent, name=name, runs_dir=Path(runs_dir), concurrency=concurrency)
+    return load(end.root)
+
+
+def train(study: Study, out: str | Path) -> Run:
+    """Trains a study's base trial in this process, without Ray, and opens its run.
+
+    Args:
+        study: From :func:`gantune.load_study`; its search space is not used.
+        out: The run directory to make.
+
+    Raises:
+        UsageError: The directory exists or cannot be made.
+    """
+    from gantune.tuning.local import train_base
+
+    return load(train_base(study, Path(out), silent).root)

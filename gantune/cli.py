@@ -1,0 +1,209 @@
+"""The command line. Each command imports what it needs when it runs."""
+
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from gantune.errors import GantuneError, UsageError
+from gantune.study import Study, load_study
+
+if TYPE_CHECKING:
+    from gantune.tuning.lifecycle import MakeProgress, RunEnd
+
+FAILED, INTERRUPTED = 1, 130
+PIPE_WIDTH = 160
+
+app = typer.Typer(
+    name="gantune",
+    help="Explore the hyperparameters of GANs.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="A study file (YAML).")]
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run: its directory or its name.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PATH=VALUE", help="Change a value of the study; repeatable."),
+]
+RunsDir = Annotated[Path, typer.Option(help="Where runs are kept.")]
+Concurrency = Annotated[
+    int | None, typer.Option(min=1, help="Trials at once, at most; default as many as fit.")
+]
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
+) -> None:
+    """Explore the hyperparameters of GANs."""
+
+
+@app.command()
+def check(study: StudyFile, set_: SetOption = None) -> None:
+    """Validate a study; print its trial, space, rungs, budget and sample configurations."""
+    from gantune.display import show_study
+
+    show_study(load_study(study, set_ or []), _console())
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of study files, for editors."""
+    import json
+
+    from gantune.study import schema as study_schema
+
+    typer.echo(json.dumps(study_schema(), indent=2))
+
+
+@app.command()
+def train(
+    study: StudyFile,
+    set_: SetOption = None,
+    out: Annotated[Path | None, typer.Option(help="The run directory to make.")] = None,
+) -> None:
+    """Train the study's base trial in this process, without Ray."""
+    from gantune.tuning.local import train_base
+
+    loaded = load_study(study, set_ or [])
+    _report(train_base(loaded, out or Path("runs") / loaded.name, _progress()))
+
+
+@app.command()
+def run(
+    study: StudyFile,
+    set_: SetOption = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="Number of trials.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the run; default the study's.")] = None,
+    runs_dir: RunsDir = Path("runs"),
+    concurrency: Concurrency = None,
+) -> None:
+    """Run a study."""
+    from gantune.tuning.runner import run_study
+
+    overrides = [*(set_ or []), *([f"budget.trials={trials}"] if trials else [])]
+    loaded = load_study(study, overrides)
+    end = run_study(
+        loaded,
+        _progress(),
+        name=name,
+        runs_dir=runs_dir,
+        concurrency=concurrency,
+        study_file=study.resolve(),
+    )
+    _report(end)
+
+
+@app.command()
+def resume(run: RunName, runs_dir: RunsDir = Path("runs"), concurrency: Concurrency = None) -> None:
+    """Go on with a run after a crash or Ctrl-C."""
+    from gantune.tuning.runner import resume_run
+
+    _report(resume_run(find_run(run, runs_dir), _progress(), concurrency=concurrency))
+
+
+@app.command()
+def stop(
+    run: RunName,
+    trial: Annotated[int | None, typer.Option(min=0, help="Only this trial.")] = None,
+    runs_dir: RunsDir = Path("runs"),
+) -> None:
+    """End a running study, or one of its trials, cleanly, from another terminal."""
+    from gantune.lock import is_held
+    from gantune.paths import RunPaths
+
+    paths = RunPaths(find_run(run, runs_dir))
+    if not is_held(paths.lock):
+        raise UsageError(f"{paths.root} is not running")
+    paths.control.mkdir(exist_ok=True)
+    what = "all" if trial is None else str(trial)
+    (paths.control / f"stop-{what}").touch()
+    who = "its running trials end" if trial is None else f"trial {trial} ends"
+    typer.echo(f"asked {paths.root}: {who} at the next report")
+
+
+@app.command(name="list")
+def list_runs(runs_dir: RunsDir = Path("runs")) -> None:
+    """List the runs in the runs directory."""
+    from gantune.display import show_runs
+
+    show_runs(runs_dir, _console())
+
+
+@app.command()
+def show(
+    run: RunName,
+    trial: Annotated[int | None, typer.Argument(min=0, help="A trial's number.")] = None,
+    runs_dir: RunsDir = Path("runs"),
+) -> None:
+    """Show a run, or one of its trials."""
+    from gantune.analysis.run import load
+    from gantune.display import show_run, show_trial
+
+    loaded, console = load(find_run(run, runs_dir)), _console()
+    if trial is None:
+        show_run(loaded, console)
+    else:
+        show_trial(loaded, trial, console)
+
+
+def _console() -> Console:
+    console = Console(soft_wrap=True)
+    # Whoever reads a file or a pipe has room for a table.
+    return console if console.is_terminal else Console(soft_wrap=True, width=PIPE_WIDTH)
+
+
+def find_run(run: str, runs_dir: Path) -> Path:
+    """The directory of a run given by path or by name.
+
+    Raises:
+        UsageError: There is none.
+    """
+    for root in (Path(run), runs_dir / run):
+        if (root / "study.yaml").is_file():
+            return root
+    known = sorted(path.parent.name for path in runs_dir.glob("*/study.yaml"))
+    hint = f"; runs in {runs_dir}: {', '.join(known)}" if known else f"; {runs_dir} has no runs"
+    raise UsageError(f"{run}: no such run{hint}")
+
+
+def _progress() -> "MakeProgress":
+    from gantune.tuning.progress import LineProgress, LiveProgress
+
+    console = Console(stderr=True)
+
+    def make(study: Study) -> LiveProgress | LineProgress:
+        return (LiveProgress if console.is_terminal else LineProgress)(study, console)
+
+    return make
+
+
+def _report(end: "RunEnd") -> None:
+    from gantune.analysis.run import load
+    from gantune.display import show_run
+
+    show_run(load(end.root), _console())
+    if end.status == "interrupted":
+        typer.echo(f"interrupted; go on with: gantune resume {end.root}", err=True)
+        raise typer.Exit(INTERRUPTED)
+    if end.status == "failed":
+        typer.echo(f"no trial succeeded; see gantune show {end.root} 0", err=True)
+        raise typer.Exit(FAILED)
+
+
+def main() -> None:
+    """Entry point: errors become messages on stderr and exit codes."""
+    try:
+        app()
+    except (GantuneError, OSError) as error:
+        if "--debug" in sys.argv:
+            traceback.print_exc()
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code if isinstance(error, GantuneError) else FAILED)

@@ -1,0 +1,217 @@
+"""What the commands print: studies, runs, trials."""
+
+import random
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from gantune.checks import search_space
+from gantune.config import rounds_per_epoch
+from gantune.errors import GantuneError, UsageError
+from gantune.space import Parameter, RandomSource, propose
+from gantune.study import Asha, Study
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from gantune.analysis.run import Run
+
+SAMPLES = 5
+TOP = 10
+EPOCH_COLUMNS = ("epoch", "g_loss", "d_loss", "d_acc", "d_auc", "modes", "objective", "train_s")
+
+
+def show_study(study: Study, console: Console) -> None:
+    """Prints a study as resolved, and what it would use."""
+    plain(console, yaml.safe_dump({"trial": study.trial.model_dump(mode="json")}, sort_keys=False))
+    for path, spec in study.search.items():
+        parameter = Parameter(path, spec)
+        plain(console, f"{path}: {', '.join(describe(parameter))}")
+    plain(console, "")
+    for line in _schedule(study):
+        plain(console, line)
+    if study.search:
+        plain(console, f"\n{SAMPLES} configurations drawn at random:")
+        console.print(_samples(study))
+
+
+def describe(parameter: Parameter) -> list[str]:
+    """A parameter's domain and relations in words."""
+    spec = parameter.spec
+    parts = [f"{spec.domain} {parameter.ends()}"] if spec.domain else []
+    parts += [f"step {spec.step}"] if spec.step is not None else []
+    parts += [f"times {spec.times}"] if spec.times else []
+    parts += [f"same as {spec.same_as}"] if spec.same_as else []
+    return parts + [f"when {path} is {value}" for path, value in (spec.when or {}).items()]
+
+
+def _schedule(study: Study) -> list[str]:
+    trials, epochs, rounds = study.budget.trials, study.max_epochs, rounds_per_epoch(study.trial)
+    lines = [
+        f"objective: {study.objective.direction} {study.objective.metric}",
+        f"length: {epochs} epochs of {rounds} steps ({epochs * rounds:,} steps)",
+    ]
+    if study.rungs:
+        rungs = ", ".join(f"{rung} ({rung * rounds:,} steps)" for rung in study.rungs)
+        lines.append(f"rungs in epochs: {rungs}")
+    else:
+        lines.append("rungs: none, every trial runs to its end")
+    lines.append(
+        f"budget: {trials} trials, at most {trials * epochs:,} epochs, "
+        f"about {expected_epochs(study):,.0f} expected"
+    )
+    return lines
+
+
+def expected_epochs(study: Study) -> float:
+    """Epochs if each rung lets its share of trials go on."""
+    trials, levels = study.budget.trials, [*study.rungs, study.max_epochs]
+    factor = study.scheduler.reduction_factor if isinstance(study.scheduler, Asha) else 1
+    total, before, going = 0.0, 0, float(trials)
+    for level in levels:
+        total += going * (level - before)
+        before, going = level, going / factor
+    return total
+
+
+def _samples(study: Study) -> Table:
+    space, rng = search_space(study), random.Random(study.sampler.seed)
+    draws = [propose(space, RandomSource(rng)) for _ in range(SAMPLES)]
+    table = _table("parameter", *(str(index + 1) for index in range(SAMPLES)))
+    for path in study.search:
+        table.add_row(path, *(_short(draw.get(path)) for draw in draws))
+    return table
+
+
+def show_runs(runs_dir: Path, console: Console) -> None:
+    """Prints a line for each run of a directory."""
+    from gantune.analysis.run import load
+
+    roots = sorted(path.parent for path in runs_dir.glob("*/study.yaml"))
+    if not roots:
+        plain(console, f"{runs_dir} has no runs")
+        return
+    table = _table("run", "status", "trials", "metric", "best", "created")
+    for root in roots:
+        try:
+            run = load(root)
+        except GantuneError as error:
+            table.add_row(root.name, "unreadable", "", "", "", str(error).splitlines()[0])
+            continue
+        best = run.trials["objective"].dropna()
+        lower = run.study.objective.direction == "minimize"
+        value = (best.min() if lower else best.max()) if len(best) else None
+        created = str(run.info.get("created_at", ""))[:16].replace("T", " ")
+        table.add_row(
+            root.name,
+            run.status,
+            str(len(run.trials)),
+            run.study.objective.metric,
+            _short(value),
+            created,
+        )
+    console.print(table)
+
+
+def show_run(run: "Run", console: Console) -> None:
+    """Prints a run: how its trials ended, the best ones, and where everything is."""
+    trials = run.trials
+    counts = trials["status"].astype("string").value_counts()
+    ended = ", ".join(f"{count} {status}" for status, count in counts.items()) or "no trials yet"
+    plain(console, f"{run.name}: {run.status}; {ended}; {len(run.epochs):,} epochs recorded")
+    if len(trials):
+        console.print(_best_trials(run))
+    if run.epochs["objective"].notna().any():
+        best = run.best()
+        metric = run.study.objective.metric
+        plain(
+            console,
+            f"\nbest: trial {best.number}, {metric} {best.objective:.4g}, epoch {best.epoch}",
+        )
+        for path, value in best.parameters.items():
+            plain(console, f"  {path}: {_short(value)}")
+        plain(console, f"  checkpoint: {best.checkpoint}")
+    plain(console, f"\ntables and journal: {run.root}")
+    plain(console, f'in Python: gantune.load("{run.root}").trials')
+
+
+def _best_trials(run: "Run") -> Table:
+    objective = run.study.objective
+    trials = run.trials.copy()
+    # A running trial has no end row: take what its records say so far.
+    latest = run.epochs.groupby("number").last()
+    for column, source in (("objective", "best_objective"), ("epochs", "epoch")):
+        found = trials["number"].map(latest[source])
+        trials[column] = trials[column].fillna(found) if len(latest) else trials[column]
+    ranked = trials.sort_values("objective", ascending=objective.direction == "minimize")
+    searched = [name for name in trials.columns if str(name).startswith("config.")]
+    copies = {f"config.{path}" for path, spec in run.study.search.items() if spec.same_as}
+    searched = [name for name in searched if name not in copies]
+    labels = [_label(str(name).removeprefix("config.")) for name in searched]
+    table = _table("trial", "status", "epochs", objective.metric, *labels)
+    for _, row in ranked.head(TOP).iterrows():
+        by = f" ({row['stopped_by']})" if isinstance(row["stopped_by"], str) else ""
+        cells = [_short(row[name]) for name in ("epochs", "objective", *searched)]
+        table.add_row(str(row["number"]), f"{row['status']}{by}", *cells)
+    if len(ranked) > TOP:
+        table.caption = f"the best {TOP} of {len(ranked)}"
+    return table
+
+
+def _label(path: str) -> str:
+    for long, short in (("optimizer.", ""), ("generator.", "G "), ("discriminator.", "D ")):
+        path = path.replace(long, short) if path.startswith(long) else path
+    return path
+
+
+def show_trial(run: "Run", number: int, console: Console) -> None:
+    """Prints a trial: its end, its configuration, its epochs (thinned).
+
+    Raises:
+        UsageError: The run has no such trial.
+    """
+    rows = run.trials[run.trials["number"] == number]
+    if rows.empty:
+        raise UsageError(f"{run.name} has no trial {number}; it has {len(run.trials)} trials")
+    row = rows.iloc[0]
+    plain(console, f"{row['trial_id']}: {row['status']}, seed {row['seed']}")
+    for path, value in run.parameters(number).items():
+        plain(console, f"  {path}: {_short(value)}")
+    for name in ("error", "evidence"):
+        text = row.get(name) if name == "error" else _last_evidence(run.epochs, number)
+        if isinstance(text, str):
+            plain(console, f"{name}: {text}")
+    epochs = run.epochs[run.epochs["number"] == number]
+    stride = max(1, len(epochs) // 20)
+    shown = epochs[(epochs["epoch"] % stride == 0) | (epochs["epoch"].isin([1, len(epochs)]))]
+    table = _table(*EPOCH_COLUMNS)
+    for _, record in shown.iterrows():
+        table.add_row(*(_short(record[name]) for name in EPOCH_COLUMNS))
+    console.print(table)
+
+
+def _last_evidence(epochs: "pd.DataFrame", number: int) -> Any:
+    evidence = epochs.loc[epochs["number"] == number, "evidence"].dropna()
+    return evidence.iloc[-1] if len(evidence) else None
+
+
+def plain(console: Console, text: str) -> None:
+    """Prints text as it is: no markup, no colours."""
+    console.print(text, markup=False, highlight=False)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", caption_justify="left")
+    for index, name in enumerate(columns):
+        table.add_column(name, justify="left" if index == 0 else "right", no_wrap=True)
+    return table
+
+
+def _short(value: Any) -> str:
+    # NA, NaN and None are all "not there".
+    if value is None or value != value or str(value) == "<NA>":
+        return "-"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
