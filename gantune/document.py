@@ -19,6 +19,9 @@ MAX_NODES = 20_000
 Location = tuple[str | int, ...]
 Value = None | bool | int | float | str | list["Value"] | dict[str, "Value"]
 
+# What PyYAML resolves plain values to; what they mean is decided below.
+_KNOWN_TAGS = {"map", "seq", "str", "int", "float", "bool", "null", "timestamp", "value", "merge"}
+
 _NULL = re.compile(r"~|null|Null|NULL|")
 _BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _INT = re.compile(r"[-+]?[0-9]+")
@@ -132,13 +135,13 @@ class _Builder:
 
     def build(self, node: yaml.Node, location: Location) -> Value:
         self.lines.setdefault(location, node.start_mark.line + 1)
+        if node.tag.removeprefix("tag:yaml.org,2002:") not in _KNOWN_TAGS:
+            self._problem(node, location, f"the tag {node.tag} is not allowed in a study file")
+            return None
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, location)
         if isinstance(node, yaml.SequenceNode):
             return [self.build(child, (*location, i)) for i, child in enumerate(node.value)]
-        if node.tag.startswith("!") or "python" in node.tag:
-            self._problem(node, location, f"the tag {node.tag} is not allowed in a study file")
-            return None
         assert isinstance(node, yaml.ScalarNode)
         return _scalar(node)
 

@@ -4,6 +4,7 @@ This is the engine for trials on their own. One that trains several stacked ones
 ``epoch``: group by the hash of the static fields, stack, run, unstack.
 """
 
+import math
 import resource
 import sys
 import time
@@ -24,7 +25,7 @@ from gantune.engine.networks import build_discriminator, build_generator
 from gantune.engine.networks.base import Network
 from gantune.engine.optim import adam_rates, fused_adam, new_player
 from gantune.engine.state import State, Tensors, all_finite, map_state
-from gantune.engine.summary import Summary, summarise
+from gantune.engine.summary import ROUND_COLUMNS, Summary, summarise
 from gantune.errors import UsageError
 from gantune.metrics.discriminator import accuracy
 from gantune.metrics.evaluator import Evaluator
@@ -243,8 +244,7 @@ def _thinned(summary: Summary, spec: TrialSpec, epoch: int, rounds: int) -> list
     for index in range(rounds):
         step = before + index + 1
         if step % stride == 0:
-            g_loss, d_loss, d_acc = summary.rounds[index].tolist()
-            rows.append(
-                {"epoch": epoch, "step": step, "g_loss": g_loss, "d_loss": d_loss, "d_acc": d_acc}
-            )
+            values = dict(zip(ROUND_COLUMNS, summary.rounds[index].tolist(), strict=True))
+            finite = {k: v if math.isfinite(v) else None for k, v in values.items()}
+            rows.append({"epoch": epoch, "step": step, **finite})
     return rows

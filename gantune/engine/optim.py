@@ -41,6 +41,7 @@ def new_player(params: Tensors, buffers: Tensors) -> Player:
     rounds differently for different numbers of stacked trials. ``step`` is counted per parameter,
     as torch's fused kernel wants it.
     """
+    params = dict(sorted(params.items()))
     moments = {
         moment: {name: torch.zeros_like(tensor) for name, tensor in params.items()}
         for moment in ("first", "second")
@@ -51,7 +52,7 @@ def new_player(params: Tensors, buffers: Tensors) -> Player:
         "decay1": torch.ones((), device=device),
         "decay2": torch.ones((), device=device),
     }
-    return Player(params, buffers, moments, counters)
+    return Player(params, dict(sorted(buffers.items())), moments, counters)
 
 
 @torch.no_grad()
@@ -86,13 +87,13 @@ def fused_adam(options: Adam) -> Update:
 
     @torch.no_grad()
     def update(player: Player, gradients: Sequence[Tensor], rates: AdamRates) -> Player:
-        counters, params = player.counters, list(player.params.values())
+        counters, moments = player.counters, player.moments
         adam(
-            params,
+            list(player.params.values()),
             # A gradient with other strides than its parameter gives a wrong step and no error.
             [gradient.contiguous() for gradient in gradients],
-            list(player.moments["first"].values()),
-            list(player.moments["second"].values()),
+            [moments["first"][name] for name in player.params],
+            [moments["second"][name] for name in player.params],
             [],
             list(counters["step"].unbind()),
             fused=True,

@@ -16,6 +16,9 @@ Tensors = dict[str, Tensor]
 class Player(NamedTuple):
     """One of the two networks and its optimizer.
 
+    Dictionaries are sorted by name, so that a state that was saved and loaded sums its gradients'
+    norms in the same order as one that was not.
+
     Attributes:
         params: Parameters by name, with a leading axis for stacked trials.
         buffers: Running statistics by name.
@@ -82,9 +85,13 @@ def flatten(state: State) -> Tensors:
 
 
 def unflatten(named: Mapping[str, Tensor]) -> State:
-    """The state that :func:`flatten` named. Raises KeyError where a part is missing."""
+    """The state that :func:`flatten` named, its dictionaries sorted by name.
+
+    Raises:
+        KeyError: A part is missing.
+    """
     tree: dict[str, Any] = {}
-    for name, tensor in named.items():
+    for name, tensor in sorted(named.items()):
         *parents, last = name.split(SEPARATOR)
         node = tree
         for word in parents:

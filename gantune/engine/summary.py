@@ -10,12 +10,15 @@ from gantune.engine.losses import Loss
 from gantune.metrics.discriminator import accuracy, pairwise_auc
 
 
+ROUND_COLUMNS = ("g_loss", "d_loss", "d_acc")
+
+
 class Summary(NamedTuple):
     """An epoch in numbers.
 
     Attributes:
         values: Epoch means by column name; None where not finite.
-        rounds: (R, 3) g_loss, d_loss and d_acc of each round's last update.
+        rounds: (R, 3) ROUND_COLUMNS of each round's last update.
         first_bad: Index of the first round with a loss that is not finite; None if all are.
     """
 

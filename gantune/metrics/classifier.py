@@ -77,15 +77,6 @@ def train_classifier(
         labels: (n,) classes 0 to ``classes - 1``.
         classes: Number of classes.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # sums are rounded in another order with more
-    try:
-        return _train(images, labels, classes)
-    finally:
-        torch.set_num_threads(threads)
-
-
-def _train(images: NDArray[np.float32], labels: NDArray[np.int64], classes: int) -> Classifier:
     x, y = torch.from_numpy(images).flatten(1), torch.from_numpy(labels)
     folds = torch.randperm(len(x), generator=torch.Generator().manual_seed(0)) % FOLDS
     right = 0

@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -75,6 +77,28 @@ def make_reference(
         centers: (K, 2) means of a mixture's modes.
         std: Their standard deviation.
     """
+    with one_thread():
+        return _make_reference(train, labels, classes, centers, std)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Computes on one thread: with more, sums are rounded in another order."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _make_reference(
+    train: FloatArray,
+    labels: NDArray[np.int64] | None,
+    classes: int | None,
+    centers: FloatArray | None,
+    std: float | None,
+) -> Reference:
     classifier, name, accuracy = None, "coordinates", None
     features = torch.from_numpy(train).flatten(1)
     digest = f"coordinates-{train.shape[1:]}"

@@ -1,0 +1,66 @@
+"""What tests share: a cache of their own, small studies, one standing Ray."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gantune.study import Study, study_from_document
+from gantune.document import Document
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Classifiers go to a folder of the session, not to the user's."""
+    before = os.environ.get("GANTUNE_CACHE")
+    os.environ["GANTUNE_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    yield
+    if before is None:
+        del os.environ["GANTUNE_CACHE"]
+    else:
+        os.environ["GANTUNE_CACHE"] = before
+
+
+def make_study(**sections: Any) -> Study:
+    """A checked study from plain data; a small, quick trial unless told otherwise."""
+    trial = {
+        "data": {"name": "ring", "points": 200},
+        "generator": {"hidden": [8], "latent_dim": 2},
+        "discriminator": {"hidden": [8]},
+        "train": {"epochs": 4, "steps_per_epoch": 2, "batch_size": 8},
+        "eval": {"samples": 50},
+    }
+    tree: dict[str, Any] = {
+        "name": "tiny",
+        "trial": trial,
+        "search": {
+            "optimizer.generator.lr": {"log_uniform": [1e-5, 1e-2]},
+            "optimizer.discriminator.lr": {
+                "log_uniform": [0.1, 10],
+                "times": "optimizer.generator.lr",
+            },
+            "optimizer.generator.beta1": {"uniform": [0.0, 0.9]},
+        },
+        "scheduler": {"grace_epochs": 1},
+        "budget": {"trials": 4},
+    }
+    for name, value in sections.items():
+        tree[name] = {**tree[name], **value} if name == "trial" else value
+    return study_from_document(Document("test", tree))
+
+
+@pytest.fixture(scope="session")
+def standing_ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """One Ray for all tests that may share it."""
+    from gantune.tuning.cluster import local_ray
+
+    with local_ray():
+        yield
+
+
+@pytest.fixture
+def lr_beta() -> Path:
+    """The shipped study."""
+    return Path(__file__).parent.parent / "search_spaces" / "lr_beta.yaml"

@@ -1,0 +1,196 @@
+"""A trial, from opening to its end: the same numbers however it gets there."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import make_study
+
+from gantune.checkpoints import read_checkpoint
+from gantune.columns import EPOCHS, STEPS, TIMES
+from gantune.config import TrialConfig
+from gantune.engine.materials import make_materials
+from gantune.errors import CheckpointError
+from gantune.host import Host, Progress
+from gantune.study import with_values
+from gantune.trial import TrialSpec
+
+DIGITS = {
+    "data": {"name": "digits", "limit": 150, "holdout": 0.2},
+    "train": {"epochs": 5, "steps_per_epoch": 3, "batch_size": 16},
+    "eval": {"samples": 60},
+}
+
+
+def spec(folder: Path, config: TrialConfig, number: int = 0, **options: Any) -> TrialSpec:
+    return TrialSpec.model_validate(
+        {
+            "trial_id": f"t_{number}",
+            "number": number,
+            "seed": 17 + number,
+            "config": config,
+            "metric": "frechet_distance",
+            "goal": "minimize",
+            "rungs": (2,),
+            "folder": str(folder),
+            "threads": 1,
+            **options,
+        }
+    )
+
+
+def base(**sections: Any) -> TrialConfig:
+    return make_study(trial=DIGITS | sections).trial
+
+
+@pytest.fixture(scope="module")
+def host() -> Host:
+    return Host(make_materials(base()))
+
+
+def run(host: Host, trial: TrialSpec, until: int = 10**9) -> list[Progress]:
+    handle, parts, epoch = host.open(trial), [], 0
+    while True:
+        part = host.advance(handle, min(trial.next_stop(epoch), until), 60)
+        parts.append(part)
+        epoch = part.records[-1]["epoch"]
+        if part.status != "running" or epoch >= until:
+            host.close(handle)
+            return parts
+
+
+def numbers(parts: list[Progress]) -> list[dict[str, Any]]:
+    rows = {r["epoch"]: r for part in parts for r in part.records}
+    return [{k: v for k, v in row.items() if k not in TIMES} for row in rows.values()]
+
+
+def test_every_column_that_applies_is_there(host: Host, tmp_path: Path) -> None:
+    records = [r for part in run(host, spec(tmp_path, base())) for r in part.records]
+    expected = {column.name for column in EPOCHS} - {"seq", "verdict", "evidence"}
+    later = {  # no penalty is configured; these metrics and verdicts are not part of this version
+        *("penalty", "kernel_distance", "precision", "recall", "density", "coverage", "vendi"),
+        *("pair_distance_ratio", "nearest_neighbor_ratio"),
+    }
+    for record in records:
+        assert set(record) == expected - later
+        null = {name for name, value in record.items() if value is None}
+        assert null == {"high_quality"} | ({"rung"} if record["epoch"] != 2 else set())
+    assert [r["epoch"] for r in records] == [1, 2, 3, 4, 5]
+    assert [r["step"] for r in records] == [3, 6, 9, 12, 15]
+    assert [r["images_seen"] for r in records] == [48, 96, 144, 192, 240]
+
+
+def test_losses_and_accuracies_have_their_meaning(host: Host, tmp_path: Path) -> None:
+    for record in numbers(run(host, spec(tmp_path, base()))):
+        halves = (record["d_loss_real"] + record["d_loss_fake"]) / 2
+        assert record["d_loss"] == pytest.approx(halves, rel=1e-6)
+        halves = (record["d_acc_real"] + record["d_acc_fake"]) / 2
+        assert record["d_acc"] == pytest.approx(halves, rel=1e-6)
+        assert 0 <= record["d_auc"] <= 1 and 0 < record["d_x"] < 1 and 0 < record["d_gz"] < 1
+        assert record["g_grad_norm"] > 0 and record["d_grad_norm"] > 0
+
+
+def test_best_objective_is_carried_forward(host: Host, tmp_path: Path) -> None:
+    config = base(train={"epochs": 9, "steps_per_epoch": 3, "batch_size": 16}, eval={"every": 4})
+    records = numbers(run(host, spec(tmp_path, config, rungs=(3,))))
+    scored = [r["epoch"] for r in records if r["objective"] is not None]
+    assert scored == [1, 3, 4, 8, 9]  # the first, the rung, every fourth, the last
+    best = float("inf")
+    for record in records:
+        if record["objective"] is not None:
+            best = min(best, record["objective"])
+        assert record["best_objective"] == best
+
+
+def test_equal_trials_have_equal_numbers_whatever_ran_before(host: Host, tmp_path: Path) -> None:
+    first = numbers(run(host, spec(tmp_path / "a", base())))
+    run(host, spec(tmp_path / "other", base(), number=3))
+    again = numbers(run(host, spec(tmp_path / "b", base())))
+    fresh = numbers(run(Host(), spec(tmp_path / "c", base())))
+    assert first == again
+    assert first == fresh
+    other = numbers(run(host, spec(tmp_path / "d", base(), number=1)))
+    assert other[0]["g_loss"] != first[0]["g_loss"]
+
+
+@pytest.mark.parametrize("at", [1, 2, 4])
+def test_a_resumed_trial_gives_the_records_of_one_never_interrupted(
+    host: Host, tmp_path: Path, at: int
+) -> None:
+    whole = run(host, spec(tmp_path / "whole", base()))
+    broken = run(host, spec(tmp_path / "broken", base()), until=at)
+    resumed = run(Host(), spec(tmp_path / "broken", base()))
+    assert numbers(broken + resumed) == numbers(whole)
+    steps = {row["step"]: row for part in broken + resumed for row in part.steps}
+    assert list(steps.values()) == [row for part in whole for row in part.steps]
+    # What may not have arrived is sent again, before anything new.
+    assert [r["epoch"] for r in resumed[0].records] == list(range(1, at + 1))
+    ends = [read_checkpoint(tmp_path / name / "best") for name in ("whole", "broken")]
+    assert ends[0] is not None and ends[1] is not None
+    assert ends[0].data == ends[1].data and ends[0].meta["epoch"] == ends[1].meta["epoch"]
+
+
+def test_a_damaged_checkpoint_costs_time_and_changes_nothing(host: Host, tmp_path: Path) -> None:
+    whole = numbers(run(host, spec(tmp_path / "whole", base())))
+    run(host, spec(tmp_path / "broken", base()), until=3)
+    (weights,) = (tmp_path / "broken" / "last").glob("*.safetensors")
+    data = bytearray(weights.read_bytes())
+    data[-5] ^= 1
+    weights.write_bytes(data)
+    assert numbers(run(host, spec(tmp_path / "broken", base()))) == whole
+
+
+def test_a_checkpoint_of_another_configuration_is_refused(host: Host, tmp_path: Path) -> None:
+    run(host, spec(tmp_path, base()), until=2)
+    other = with_values(base(), {"optimizer.generator.lr": 0.5})
+    with pytest.raises(CheckpointError, match="another configuration"):
+        host.open(spec(tmp_path, other))
+
+
+def test_two_attempts_never_write_the_same_file(host: Host, tmp_path: Path) -> None:
+    """A worker whose driver was killed goes on for seconds beside the one that took over."""
+    stale = host.open(spec(tmp_path, base()))
+    host.advance(stale, 1, 60)
+    fresh = host.open(spec(tmp_path, base()))
+    host.advance(fresh, 1, 60)
+    newest = host.advance(fresh, 3, 60).records[-1]["epoch"]
+    host.advance(stale, 2, 60)  # the stale one writes last
+    checkpoint = read_checkpoint(tmp_path / "last")
+    assert checkpoint is not None and checkpoint.meta["epoch"] == newest
+
+
+@pytest.mark.parametrize("lr", [1e-3, 10.0])
+def test_what_diverges_ends_at_once_and_is_no_number(
+    host: Host, tmp_path: Path, lr: float
+) -> None:
+    config = with_values(base(), {"optimizer.generator.lr": lr, "optimizer.discriminator.lr": lr})
+    trial = spec(tmp_path, config)
+    handle = host.open(trial)
+    if lr < 1:  # plant it: one parameter becomes NaN
+        host._open[handle].lane.state.generator.params["0.weight"][0, 0] = float("nan")
+    else:  # let it happen: weights grow until float32 ends
+        for tensor in host._open[handle].lane.state.discriminator.params.values():
+            tensor.mul_(1e30)
+    progress = host.advance(handle, 5, 60)
+    assert progress.status == "diverged"
+    assert len(progress.records) == 1
+    record = progress.records[0]
+    assert record["verdict"] == "diverged" and "not finite" in record["evidence"]
+    json.dumps(progress.records, allow_nan=False)  # null, never NaN
+    assert record["best_objective"] is None
+
+
+def test_the_trace_is_thin(tmp_path: Path) -> None:
+    config = base(train={"epochs": 3, "steps_per_epoch": 400, "batch_size": 4})
+    steps = [row for part in run(Host(), spec(tmp_path, config)) for row in part.steps]
+    assert 350 <= len(steps) <= 500
+    assert {column.name for column in STEPS} == set(steps[0])
+    gaps = {b["step"] - a["step"] for a, b in zip(steps, steps[1:], strict=False)}
+    assert gaps == {3}
+
+
+def test_a_trial_that_searches_the_data_gets_its_own(host: Host, tmp_path: Path) -> None:
+    ring = with_values(base(), {"data.name": "ring", "data.points": 300, "generator.hidden": [8]})
+    records = numbers(run(host, spec(tmp_path, ring)))
+    assert records[0]["high_quality"] is not None and "classifier_score" not in records[0]

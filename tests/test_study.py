@@ -1,0 +1,132 @@
+"""The study file as a whole."""
+
+import json
+from pathlib import Path
+
+import pytest
+from conftest import make_study
+
+from gantune.document import parse_document
+from gantune.errors import ConfigError
+from gantune.study import load_study, schema, study_from_document, with_values
+
+BROKEN = """\
+name: "../escape"
+trial:
+  generator: {name: mlp, latentdim: 64}
+  optimizer:
+    generator: {lr: off, beta1: 1.5}
+  data: {name: digitz}
+serach: {}
+objective: {metric: fid}
+budget: {trials: 0}
+search:
+  optimizer.generator.lr: {log_uniform: [1e-2, 1e-5]}
+  optimizer.generator.betal: {uniform: [0, 1]}
+"""
+
+
+def problems(text: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        study_from_document(parse_document(text, source="s.yaml"))
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_every_error_at_once_with_line_path_value_and_rule() -> None:
+    found = problems(BROKEN)
+    expected = [
+        ("line 1: name:", "'../escape'"),
+        ("line 3: trial.generator.latentdim: unknown key; did you mean 'latent_dim'?", ""),
+        ("line 5: trial.optimizer.generator.lr:", "'off'"),
+        ("line 5: trial.optimizer.generator.beta1:", "1.5"),
+        ("line 6: trial.data: unknown name digitz; known names: 'digits', 'ring', 'grid'", ""),
+        ("line 7: serach: unknown key; did you mean 'search'?", ""),
+        ("line 9: budget.trials:", "0"),
+        ("line 11: search.optimizer.generator.lr:", "needs low <= high"),
+        ("line 12: search.optimizer.generator.betal: no such field", "did you mean"),
+    ]
+    for start, part in expected:
+        assert any(p.startswith(start) and part in p for p in found), (start, found)
+    assert len(found) == len(expected)
+
+
+def test_an_unknown_metric_names_the_known_ones() -> None:
+    assert problems("name: a\nobjective: {metric: fid}\n") == [
+        "line 2: objective.metric: unknown metric 'fid'; known: frechet_distance, "
+        "classifier_score, modes, mode_kl, mode_entropy, high_quality"
+    ]
+
+
+def test_a_metric_that_the_data_does_not_have_is_refused() -> None:
+    text = "name: a\nobjective: {metric: high_quality}\n"
+    assert problems(text) == [
+        "line 2: objective.metric: high_quality does not exist for digits, only for ring, grid"
+    ]
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", "just words", "3"])
+def test_a_file_that_is_no_mapping(text: str) -> None:
+    (problem,) = problems(text)
+    assert "dictionary" in problem
+
+
+@pytest.mark.parametrize("name", ["..", ".", "a/b", "", "-x", "a b", "<script>", "a\n", "é"])
+def test_names_that_are_refused(name: str) -> None:
+    assert any(p.startswith("line 1: name") for p in problems(f"name: {json.dumps(name)}\n"))
+
+
+def test_overrides_are_typed_checked_and_fix_a_searched_path(lr_beta: Path) -> None:
+    study = load_study(
+        lr_beta, ["optimizer.generator.lr=1e-3", "train.epochs=3", "budget.trials=2"]
+    )
+    assert study.trial.optimizer.generator.lr == 1e-3
+    assert study.trial.train.epochs == 3
+    assert study.budget.trials == 2
+    assert "optimizer.generator.lr" not in study.search
+    assert "optimizer.discriminator.lr" in study.search  # its ratio is now to the fixed value
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("train.epochs=many", "--set: trial.train.epochs:"),
+        ("train.epoch=3", "--set: trial.train.epoch: unknown key; did you mean 'epochs'?"),
+        ("train.epochs", "--set: train.epochs: write it as PATH=VALUE"),
+        ("=3", "write it as PATH=VALUE"),
+        ("train.epochs=[1", "--set: train.epochs: not YAML"),
+    ],
+)
+def test_overrides_that_are_refused(lr_beta: Path, override: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_study(lr_beta, [override])
+    assert message in str(caught.value)
+
+
+def test_rungs_are_grace_times_factor_to_the_k() -> None:
+    trial = {"train": {"epochs": 243, "steps_per_epoch": 1, "batch_size": 8}}
+    scheduler = {"name": "asha", "grace_epochs": 1, "reduction_factor": 3}
+    # Ray's float logarithms miss 81 here.
+    assert make_study(trial=trial, scheduler=scheduler).rungs == (1, 3, 9, 27, 81)
+    assert make_study(trial=trial, scheduler={"name": "none"}).rungs == ()
+
+
+def test_a_new_part_keeps_what_it_knows_of_the_old_one() -> None:
+    base = make_study().trial
+    grid = with_values(base, {"data.name": "grid", "data.side": 3})
+    assert grid.data.name == "grid" and grid.data.side == 3
+    assert grid.data.points == base.data.points  # known to both
+    assert not hasattr(grid.data, "radius")
+
+
+def test_the_schema_covers_every_section() -> None:
+    made = schema()
+    assert made["additionalProperties"] is False
+    assert {"name", "trial", "search", "objective", "budget"} <= set(made["properties"])
+    json.dumps(made)
+
+
+def test_every_shipped_study_loads() -> None:
+    folder = Path(__file__).parent.parent / "search_spaces"
+    studies = [load_study(path) for path in folder.rglob("*.yaml")]
+    assert studies
+    assert all(study.description for study in studies)
