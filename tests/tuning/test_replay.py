@@ -1,0 +1,272 @@
+"""Resume is replay: a crash at any write, and the study ends as if there had been none."""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from conftest import make_study
+from optuna.trial import TrialState
+from toy import Crash, Crasher, ToyHost, crashing
+
+from gantune.api import Silent
+from gantune.columns import TIMES
+from gantune.paths import RunPaths
+from gantune.records import read_table
+from gantune.study import Study
+from gantune.tuning import conductor as conductor_module
+from gantune.tuning import journal
+from gantune.tuning.conductor import Conductor
+from gantune.tuning.local import drive
+from gantune.tuning.rungs import Rungs
+
+# A process that dies closes no files.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+CONTROL_STUDIES = 30
+
+
+def study(trials: int = 7, seed: int = 0) -> Study:
+    return make_study(
+        trial={"train": {"epochs": 6, "steps_per_epoch": 2, "batch_size": 8}},
+        scheduler={"grace_epochs": 2, "reduction_factor": 2},
+        sampler={"seed": seed, "startup_trials": 3},
+        budget={"trials": trials},
+    )
+
+
+def run_to_its_end(root: Path, plan: Study, crasher: Crasher | None = None) -> int:
+    """One slot; returns how often it crashed."""
+    root.mkdir(exist_ok=True)
+    crashes = 0
+    while True:
+        try:
+            conductor = Conductor(RunPaths(root), plan, Silent())
+            drive(conductor, ToyHost())
+        except Crash:
+            assert crasher is not None
+            crasher.reset()
+            crashes += 1
+        else:
+            conductor.close()
+            return crashes
+
+
+def run_with_slots(root: Path, plan: Study, slots: int, crasher: Crasher, rng: random.Random) -> int:
+    """Several trials at once in random turns; a worker may die too."""
+    root.mkdir(exist_ok=True)
+    crashes = 0
+    while True:
+        try:
+            conductor, host = Conductor(RunPaths(root), plan, Silent()), ToyHost()
+            running: dict[int, Any] = {}
+            while True:
+                while len(running) < slots and (spec := conductor.ask()):
+                    running[spec.number] = spec
+                    host.open(spec)
+                if not running:
+                    conductor.close()
+                    return crashes
+                spec = running[rng.choice(sorted(running))]
+                if rng.random() < 0.05:  # its worker dies, a new one takes over from ``last``
+                    host.open(spec)
+                progress = host.advance(spec.number, spec.epochs, 0)
+                if not conductor.observe(spec.number, progress.records, progress.steps, "w"):
+                    conductor.finish(spec.number, failed=False)
+                    del running[spec.number]
+        except Crash:
+            crasher.reset()
+            crashes += 1
+
+
+def tables(root: Path) -> dict[str, Any]:
+    """Everything that must not depend on crashes."""
+    paths = RunPaths(root)
+    found: dict[str, Any] = {}
+    for name in ("epochs", "steps", "trials"):
+        rows = read_table(paths.table(name)).to_pylist()
+        found[name] = [{k: v for k, v in row.items() if k not in TIMES | {"trial_id"}} for row in rows]
+    found["journal"] = [
+        (t.number, t.state, t.values, t.params, t.intermediate_values, t.user_attrs)
+        for t in reopen(paths).get_trials()
+    ]
+    return found
+
+
+def reopen(paths: RunPaths) -> optuna.Study:
+    sampler = optuna.samplers.RandomSampler()
+    return journal.open_journal(paths.journal, "tiny", "minimize", sampler)
+
+
+def check_consistent(root: Path, trials: int) -> None:
+    """Every trial ended once, epochs 1..k without a gap, and Optuna knows the same."""
+    found = tables(root)
+    ends = [row for row in found["trials"] if row["status"] != "running"]
+    assert sorted(row["number"] for row in ends) == list(range(trials))
+    by_trial: dict[int, list[Any]] = {}
+    for row in found["epochs"]:
+        by_trial.setdefault(row["number"], []).append(row)
+    assert [row["seq"] for row in found["epochs"]] == list(range(len(found["epochs"])))
+    states = {
+        "completed": TrialState.COMPLETE,
+        "stopped": TrialState.PRUNED,
+        "diverged": TrialState.PRUNED,
+    }
+    for end in ends:
+        rows = by_trial[end["number"]]
+        assert [row["epoch"] for row in rows] == list(range(1, end["epochs"] + 1))
+        _, state, values, _, intermediate, attrs = found["journal"][end["number"]]
+        assert state == states[end["status"]] and attrs["status"] == end["status"]
+        if end["status"] == "diverged":
+            assert values is None and not intermediate
+        else:
+            assert intermediate == {r["epoch"]: r["best_objective"] for r in rows}
+            assert values == [end["objective"]]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], dict[str, Any]]:
+    made: dict[int, dict[str, Any]] = {}
+
+    def get(seed: int) -> dict[str, Any]:
+        if seed not in made:
+            root = tmp_path_factory.mktemp("undisturbed")
+            run_to_its_end(root, study(seed=seed))
+            made[seed] = tables(root)
+        return made[seed]
+
+    return get
+
+
+def test_an_undisturbed_study_has_every_kind_of_end(undisturbed: Callable[[int], Any]) -> None:
+    endings = {row["status"] for seed in range(3) for row in undisturbed(seed)["trials"]}
+    assert endings == {"running", "completed", "stopped", "diverged"}
+
+
+@pytest.mark.parametrize("studies", [30, pytest.param(330, marks=pytest.mark.long)])
+def test_one_slot_equals_the_undisturbed_study_after_any_crashes(
+    tmp_path: Path, undisturbed: Callable[[int], Any], studies: int
+) -> None:
+    crashes = 0
+    for number in range(studies):
+        rng, seed, root = random.Random(number), number % 3, tmp_path / str(number)
+        crasher = Crasher(rng, average=rng.choice([5, 15, 40]))
+        with crashing(crasher):
+            crashes += run_to_its_end(root, study(seed=seed), crasher)
+        assert tables(root) == undisturbed(seed), number
+        check_consistent(root, 7)
+    assert crashes > 5 * studies
+
+
+@pytest.mark.parametrize("studies", [15, pytest.param(200, marks=pytest.mark.long)])
+def test_several_slots_stay_consistent_after_any_crashes(tmp_path: Path, studies: int) -> None:
+    crashes = 0
+    for number in range(studies):
+        rng, root = random.Random(number), tmp_path / str(number)
+        crasher = Crasher(rng, average=25)
+        with crashing(crasher):
+            crashes += run_with_slots(root, study(seed=number), 3, crasher, rng)
+        check_consistent(root, 7)
+    assert crashes > studies
+
+
+def test_a_longer_study_begins_as_the_shorter_one(tmp_path: Path) -> None:
+    run_to_its_end(tmp_path / "a", study(5))
+    run_to_its_end(tmp_path / "a", study(9))
+    run_to_its_end(tmp_path / "b", study(9))
+    assert tables(tmp_path / "a") == tables(tmp_path / "b")
+
+
+def test_a_record_that_was_sent_again_is_dropped(tmp_path: Path) -> None:
+    conductor, host = Conductor(RunPaths(tmp_path), study(), Silent()), ToyHost()
+    spec = conductor.ask()
+    assert spec is not None
+    host.open(spec)
+    progress = host.advance(spec.number, 1, 0)
+    for _ in range(3):
+        conductor.observe(spec.number, progress.records, progress.steps, "w")
+    assert len(tables(tmp_path)["epochs"]) == 1 and len(tables(tmp_path)["steps"]) == 1
+
+
+def test_a_failed_trial_is_told_as_failed_with_its_last_line(tmp_path: Path) -> None:
+    conductor = Conductor(RunPaths(tmp_path), study(), Silent())
+    spec = conductor.ask()
+    assert spec is not None
+    error = RunPaths(tmp_path).error(spec.number)
+    error.parent.mkdir(parents=True)
+    error.write_text("Traceback ...\nRuntimeError: out of luck\n")
+    conductor.finish(spec.number, failed=True)
+    (end,) = (row for row in tables(tmp_path)["trials"] if row["status"] == "failed")
+    assert end["error"] == "RuntimeError: out of luck"
+    assert tables(tmp_path)["journal"][0][1] == TrialState.FAIL
+
+
+# What each rule is for: without it, the loop above finds a difference.
+
+
+def _journal_tail_is_not_cut(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(journal, "cut_torn_line", lambda path: None)
+
+
+def _one_generator_per_session(patch: pytest.MonkeyPatch) -> None:
+    def plain(options: Any, *, grouped: bool) -> optuna.samplers.BaseSampler:
+        return optuna.samplers.TPESampler(seed=options.seed, n_startup_trials=3)
+
+    patch.setitem(conductor_module.SAMPLERS, "tpe", plain)  # type: ignore[arg-type]
+
+
+def _rungs_are_not_refilled(patch: pytest.MonkeyPatch) -> None:
+    replay = Conductor._replay
+
+    def without(self: Conductor) -> list[int]:
+        waiting = replay(self)
+        self._rungs = Rungs(self.study.rungs, 2)
+        return waiting
+
+    patch.setattr(Conductor, "_replay", without)
+
+
+def _records_are_not_sent_again(patch: pytest.MonkeyPatch) -> None:
+    opens = ToyHost.open
+
+    def without(self: ToyHost, spec: Any) -> int:
+        handle = opens(self, spec)
+        self._open[handle]["unsent"] = False
+        return handle
+
+    patch.setattr(ToyHost, "open", without)
+
+
+@pytest.mark.parametrize(
+    "control",
+    [
+        _journal_tail_is_not_cut,
+        _one_generator_per_session,
+        _rungs_are_not_refilled,
+        _records_are_not_sent_again,
+    ],
+)
+def test_each_rule_is_needed(
+    control: Callable[[pytest.MonkeyPatch], None],
+    tmp_path: Path,
+    undisturbed: Callable[[int], Any],
+) -> None:
+    expected = [undisturbed(seed) for seed in range(3)]
+    broken = 0
+    for number in range(CONTROL_STUDIES):
+        rng, seed, root = random.Random(number), number % 3, tmp_path / str(number)
+        crasher = Crasher(rng, average=8)
+        with pytest.MonkeyPatch.context() as patch:
+            control(patch)
+            try:
+                with crashing(crasher):
+                    run_to_its_end(root, study(seed=seed), crasher)
+                broken += tables(root) != expected[seed]
+            except Exception as error:  # noqa: BLE001 - any failure is what is looked for
+                assert not isinstance(error, NotImplementedError)
+                broken += 1
+        if broken:
+            return
+    pytest.fail("the loop did not notice")

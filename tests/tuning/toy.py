@@ -1,0 +1,139 @@
+"""A toy trial, and crashes at any of a study's writes."""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from optuna.storages.journal import JournalFileBackend
+
+from gantune.checkpoints import CheckpointWriter, claim_attempt, read_checkpoint
+from gantune.host import Progress
+from gantune.records import TableWriter
+from gantune.trial import TrialSpec
+
+
+class Crash(BaseException):
+    """The process dies here."""
+
+
+class ToyHost:
+    """Trials that are pure functions of configuration, number and epoch, with a real ``last``."""
+
+    def __init__(self) -> None:
+        self._open: dict[int, dict[str, Any]] = {}
+
+    def open(self, spec: TrialSpec) -> int:
+        folder = Path(spec.folder)
+        attempt = claim_attempt(folder)
+        found = read_checkpoint(folder / "last")
+        records = found.meta["records"] if found else []
+        self._open[spec.number] = {
+            "spec": spec,
+            "records": records,
+            "unsent": bool(records),
+            "writer": CheckpointWriter(folder / "last", attempt),
+        }
+        return spec.number
+
+    def advance(self, handle: int, until: int, at_most_s: float) -> Progress:
+        trial = self._open[handle]
+        records, spec = trial["records"], trial["spec"]
+        if trial["unsent"]:
+            trial["unsent"] = False
+            return Progress(list(records), steps_of(records), status_of(spec, records))
+        sent = len(records)
+        while status_of(spec, records) == "running" and len(records) < min(until, sent + 2):
+            records.append(toy_record(spec, len(records) + 1))
+        trial["writer"].write(b"", {"epoch": len(records), "records": records})
+        return Progress(records[sent:], steps_of(records[sent:]), status_of(spec, records))
+
+    def close(self, handle: int) -> None:
+        del self._open[handle]
+
+
+def toy_record(spec: TrialSpec, epoch: int) -> dict[str, Any]:
+    lr = spec.config.optimizer.generator.lr
+    value = abs(lr - 1e-3) * 1000 + 1 / epoch + (spec.seed * epoch % 97) / 1000
+    best = min(value, min((toy_record(spec, e)["objective"] for e in range(1, epoch)), default=9e9))
+    record = {
+        "trial_id": spec.trial_id,
+        "number": spec.number,
+        "epoch": epoch,
+        "step": 2 * epoch,
+        "g_loss": value / 2,
+        "objective": value,
+        "best_objective": best,
+        "rung": spec.rung_at(epoch),
+    }
+    if lr > 4e-3 and epoch == 2:
+        record |= {"verdict": "diverged", "evidence": "planted", "objective": None}
+    return record
+
+
+def steps_of(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    names = ("trial_id", "number", "epoch", "step", "g_loss")
+    return [{name: record[name] for name in names} for record in records]
+
+
+def status_of(spec: TrialSpec, records: list[dict[str, Any]]) -> Any:
+    if records and records[-1].get("verdict") == "diverged":
+        return "diverged"
+    return "completed" if len(records) >= spec.epochs else "running"
+
+
+class Crasher:
+    """Counts writes, and crashes before, in the middle of, or after one of them."""
+
+    def __init__(self, rng: random.Random, average: float) -> None:
+        self._rng, self._average = rng, average
+        self.writes = 0
+        self.armed = True
+        self.reset()
+
+    def reset(self) -> None:
+        self._left = self._rng.expovariate(1 / self._average)
+
+    def at(self, path: Path) -> "Iterator[None]":
+        """Wraps one write that appends to a file."""
+        self.writes += 1
+        self._left -= 1
+        fate = self._rng.choice(["before", "torn", "after"]) if self._left < 0 else None
+        if not self.armed:
+            fate = None
+        if fate == "before":
+            raise Crash
+        size = path.stat().st_size if path.exists() else 0
+        yield
+        if fate == "torn" and path.exists() and path.stat().st_size > size:
+            with open(path, "r+b") as file:
+                file.truncate(self._rng.randint(size, path.stat().st_size - 1))
+        if fate:
+            raise Crash
+
+
+@contextmanager
+def crashing(crasher: Crasher) -> Iterator[None]:
+    """Makes every write of tables, checkpoints and journal a place where the process may die."""
+    append, write = TableWriter.append, CheckpointWriter.write
+    append_logs = JournalFileBackend.append_logs
+
+    def table(self: TableWriter, rows: Any) -> None:
+        for _ in crasher.at(self._path) if rows else ():
+            append(self, rows)
+
+    def checkpoint(self: CheckpointWriter, data: bytes, meta: Any) -> None:
+        for _ in crasher.at(self._folder / "none"):
+            write(self, data, meta)
+
+    def journal(self: JournalFileBackend, logs: Any) -> None:
+        for _ in crasher.at(Path(self._file_path)):
+            append_logs(self, logs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TableWriter, "append", table)
+        patch.setattr(CheckpointWriter, "write", checkpoint)
+        patch.setattr(JournalFileBackend, "append_logs", journal)
+        yield
