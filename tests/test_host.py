@@ -161,9 +161,7 @@ def test_two_attempts_never_write_the_same_file(host: Host, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("lr", [1e-3, 10.0])
-def test_what_diverges_ends_at_once_and_is_no_number(
-    host: Host, tmp_path: Path, lr: float
-) -> None:
+def test_what_diverges_ends_at_once_and_is_no_number(host: Host, tmp_path: Path, lr: float) -> None:
     config = with_values(base(), {"optimizer.generator.lr": lr, "optimizer.discriminator.lr": lr})
     trial = spec(tmp_path, config)
     handle = host.open(trial)

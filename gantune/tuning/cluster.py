@@ -29,26 +29,37 @@ _ENVIRONMENT = {
 def local_ray() -> Iterator[None]:
     """Starts Ray on this machine, listening on loopback only; uses a Ray that is already there.
 
-    A Ray that was there before is left as it is.
+    A Ray that was there before, and the environment's variables, are left as they were.
     """
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    import ray
+    with _environment():
+        import ray
 
-    if ray.is_initialized():
-        yield
-        return
-    ray.init(
-        address="local",
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level="ERROR",
-        _node_ip_address="127.0.0.1",
-    )
+        if ray.is_initialized():
+            yield
+            return
+        ray.init(
+            address="local",
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="ERROR",
+            _node_ip_address="127.0.0.1",
+        )
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+
+@contextmanager
+def _environment() -> Iterator[None]:
+    """Sets what is not set already, for as long as the context lasts."""
+    added = {name: value for name, value in _ENVIRONMENT.items() if name not in os.environ}
+    os.environ.update(added)
     try:
         yield
     finally:
-        ray.shutdown()
+        for name in added:
+            os.environ.pop(name, None)
 
 
 def count_slots(resources: Resources) -> int:

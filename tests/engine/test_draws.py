@@ -11,7 +11,8 @@ CPU = torch.device("cpu")
 
 def trial(**options: object) -> TrialConfig:
     return TrialConfig(
-        generator=MlpGenerator(latent_dim=3), train=Train.model_validate({"batch_size": 8, **options})
+        generator=MlpGenerator(latent_dim=3),
+        train=Train.model_validate({"batch_size": 8, **options}),
     )
 
 

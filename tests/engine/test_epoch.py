@@ -59,9 +59,7 @@ def hyper(trial: TrialConfig) -> Hyper:
 
 
 def fused(trial: TrialConfig) -> Updates:
-    return Updates(
-        fused_adam(trial.optimizer.generator), fused_adam(trial.optimizer.discriminator)
-    )
+    return Updates(fused_adam(trial.optimizer.generator), fused_adam(trial.optimizer.discriminator))
 
 
 def start(trial: TrialConfig, seed: int) -> State:
@@ -132,7 +130,9 @@ D_NAMES = {
 }
 
 
-def tutorial(trial: TrialConfig, state: State, draws: Draws, images: Tensor) -> tuple[nn.Module, nn.Module]:
+def tutorial(
+    trial: TrialConfig, state: State, draws: Draws, images: Tensor
+) -> tuple[nn.Module, nn.Module]:
     """The published update rule, written with nn.Module, torch.optim and backward()."""
     g, d = TutorialGenerator(), TutorialDiscriminator()
     load(g, state.generator.params, G_NAMES)
@@ -228,7 +228,13 @@ def test_the_step_never_reads_a_value(form: str) -> None:
         rates = Hyper(*(AdamRates(*map(mode.from_tensor, r)) for r in hyper(trial)))
         draws = Draws(torch.zeros(20, 8, dtype=torch.long), torch.zeros(shape))
         end, trace = run_epoch(
-            static_part(trial), state, rates, draws, mode.from_tensor(data()), networks(trial), updates
+            static_part(trial),
+            state,
+            rates,
+            draws,
+            mode.from_tensor(data()),
+            networks(trial),
+            updates,
         )
     assert trace.real.shape == (20, 8) and trace.generated.shape == (10, 8)
     assert end.generator.params["0.weight"].shape == (6, 3)
@@ -266,9 +272,7 @@ def test_an_epoch_leaves_the_state_it_was_given_as_it_was() -> None:
         static, trainable(before), hyper(trial), draws, data(), networks(trial), fused(trial)
     )
     map_state(lambda a, b: torch.testing.assert_close(a, b, rtol=0, atol=0) or a, before, copy)
-    assert not torch.equal(
-        after.generator.params["0.weight"], before.generator.params["0.weight"]
-    )
+    assert not torch.equal(after.generator.params["0.weight"], before.generator.params["0.weight"])
 
 
 def test_fused_adam_gets_contiguous_gradients() -> None:
@@ -284,8 +288,6 @@ def test_fused_adam_gets_contiguous_gradients() -> None:
     assert not all(gradient.is_contiguous() for gradient in gradients)
     expected = functional_adam(player, gradients, hyper(trial).discriminator)
     copy = trainable(start(trial, 0)).discriminator
-    updated = fused_adam(trial.optimizer.discriminator)(
-        copy, gradients, hyper(trial).discriminator
-    )
+    updated = fused_adam(trial.optimizer.discriminator)(copy, gradients, hyper(trial).discriminator)
     for name, tensor in updated.params.items():
         torch.testing.assert_close(tensor, expected.params[name], rtol=1e-5, atol=1e-7)

@@ -136,8 +136,9 @@ def test_the_decisions_are_those_of_a_recomputation_by_hand(tmp_path: Path) -> N
 
 def test_a_worker_that_is_killed_is_replaced_and_nothing_is_lost(tmp_path: Path) -> None:
     study = make_study(
-        trial={"train": {"epochs": 60, "steps_per_epoch": 40, "batch_size": 64}},
+        trial={"train": {"epochs": 60, "steps_per_epoch": 120, "batch_size": 64}},
         scheduler={"name": "none"},
+        search={},
         budget={"trials": 1},
         max_failures=3,
     )
@@ -184,8 +185,13 @@ def test_more_than_the_machine_has_is_refused_at_once(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_plain_function_trainable_reports_every_epoch(tmp_path: Path) -> None:
+def test_a_plain_function_trainable_reports_every_epoch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from ray import tune
+
+    # Set for gantune's own runs, which need none of Tune's result files.
+    monkeypatch.delenv("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS")
 
     study = make_study()
     tuner = tune.Tuner(

@@ -54,7 +54,9 @@ def run_to_its_end(root: Path, plan: Study, crasher: Crasher | None = None) -> i
             return crashes
 
 
-def run_with_slots(root: Path, plan: Study, slots: int, crasher: Crasher, rng: random.Random) -> int:
+def run_with_slots(
+    root: Path, plan: Study, slots: int, crasher: Crasher, rng: random.Random
+) -> int:
     """Several trials at once in random turns; a worker may die too."""
     root.mkdir(exist_ok=True)
     crashes = 0
@@ -87,7 +89,9 @@ def tables(root: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name in ("epochs", "steps", "trials"):
         rows = read_table(paths.table(name)).to_pylist()
-        found[name] = [{k: v for k, v in row.items() if k not in TIMES | {"trial_id"}} for row in rows]
+        found[name] = [
+            {k: v for k, v in row.items() if k not in TIMES | {"trial_id"}} for row in rows
+        ]
     found["journal"] = [
         (t.number, t.state, t.values, t.params, t.intermediate_values, t.user_attrs)
         for t in reopen(paths).get_trials()

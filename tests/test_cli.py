@@ -1,0 +1,365 @@
+"""The command line as people meet it: real processes, real signals, real kills."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+import gantune
+from gantune.columns import TIMES
+from gantune.paths import RunPaths
+from gantune.records import read_table
+
+TINY = """\
+name: tiny
+description: Quick.
+trial:
+  data: {name: ring, points: 200}
+  generator: {hidden: [8], latent_dim: 2}
+  discriminator: {hidden: [8]}
+  train: {epochs: 4, steps_per_epoch: 2, batch_size: 8}
+  eval: {samples: 50}
+search:
+  optimizer.generator.lr: {log_uniform: [1e-5, 1e-2]}
+  optimizer.generator.beta1: {uniform: [0, 0.9]}
+scheduler: {name: asha, grace_epochs: 1, reduction_factor: 2}
+budget: {trials: 4}
+"""
+
+LONG = ["train.epochs=300", "train.steps_per_epoch=20", "scheduler={name: none}"]
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.yaml"
+    path.write_text(TINY)
+    return path
+
+
+def start(*arguments: object, cwd: Path, **options: Any) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-W", "error::DeprecationWarning:gantune", "-m", "gantune"]
+    return subprocess.Popen(
+        [*command, *map(str, arguments)],
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        **options,
+    )
+
+
+def call(*arguments: object, cwd: Path, **options: Any) -> "subprocess.CompletedProcess[str]":
+    process = start(*arguments, cwd=cwd, **options)
+    out, err = process.communicate(timeout=120)
+    return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+
+def sets(overrides: Sequence[str]) -> list[str]:
+    return [word for text in overrides for word in ("--set", text)]
+
+
+def epochs_on_disk(root: Path) -> int:
+    return int(read_table(RunPaths(root).table("epochs")).num_rows)
+
+
+def wait_for(condition: Any, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.05)
+
+
+def kill_tree(process: "subprocess.Popen[str]") -> None:
+    """Kills the driver first, with no chance to say goodbye, then what it leaves behind."""
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    process.communicate()
+    psutil.wait_procs(children, timeout=0.1)
+    for child in children:
+        if child.is_running():
+            try:
+                child.kill()
+            except psutil.NoSuchProcess:
+                pass
+    psutil.wait_procs(children, timeout=10)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "missing.yaml"], "missing.yaml: no such file"),
+        (["check", "."], "is a directory"),
+        (["run", "tiny.yaml", "--set", "train.epoch=3"], "did you mean 'epochs'?"),
+        (["run", "tiny.yaml", "--name", "../escape"], "is no run name"),
+        (["run", "tiny.yaml", "--name", ".."], "is no run name"),
+        (["show", "nothing"], "nothing: no such run; runs has no runs"),
+        (["resume", "nothing"], "no such run"),
+        (["stop", "nothing"], "no such run"),
+        (["frobnicate"], "No such command"),
+        (["run"], "Missing argument"),
+    ],
+)
+def test_bad_input_is_a_message_and_exit_code_2(
+    tiny: Path, arguments: list[str], message: str
+) -> None:
+    done = call(*arguments, cwd=tiny.parent)
+    assert done.returncode == 2
+    assert message in done.stderr and "Traceback" not in done.stderr
+    assert sorted(path.name for path in tiny.parent.iterdir()) == ["tiny.yaml"]
+
+
+def test_debug_shows_the_traceback(tiny: Path) -> None:
+    done = call("--debug", "check", "missing.yaml", cwd=tiny.parent)
+    assert done.returncode == 2 and "Traceback" in done.stderr
+
+
+def test_check_prints_the_study_in_a_moment(tiny: Path) -> None:
+    done = call("check", "tiny.yaml", cwd=tiny.parent)
+    assert done.returncode == 0
+    for part in (
+        "log_uniform [1e-05, 0.01]",
+        "rungs in epochs: 1 (2 steps), 2 (4 steps)",
+        "4 trials, at most 16 epochs, about 8 expected",  # 4 to 1, 2 to 2, 1 to 4
+        "negative_slope: 0.2",
+        "5 configurations drawn at random",
+    ):
+        assert part in done.stdout, part
+
+
+def test_schema_is_json(tiny: Path) -> None:
+    done = call("schema", cwd=tiny.parent)
+    assert json.loads(done.stdout)["properties"]["search"]
+
+
+HEAVY = ("torch", "ray", "pandas", "optuna", "sklearn")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "allowed"),
+    [
+        (["--help"], ()),
+        (["check", "tiny.yaml"], ()),
+        (["schema"], ()),
+        (["list"], ("pandas",)),
+        (["train", "tiny.yaml"], ("torch", "pandas", "optuna")),
+        (["show", "tiny"], ("pandas",)),
+    ],
+)
+def test_commands_import_only_what_they_need(
+    tiny: Path, arguments: list[str], allowed: tuple[str, ...]
+) -> None:
+    if arguments == ["show", "tiny"]:
+        assert call("train", "tiny.yaml", cwd=tiny.parent).returncode == 0
+    code = (
+        "import sys; from gantune.cli import app\n"
+        f"try: app({arguments!r})\nexcept SystemExit: pass\n"
+        f"print('heavy:', *[name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tiny.parent, capture_output=True, text=True, check=True
+    )
+    assert set(done.stdout.rpartition("heavy:")[2].split()) <= set(allowed)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["check", "tiny.yaml"]])
+def test_light_commands_are_quick(tiny: Path, arguments: list[str]) -> None:
+    times = []
+    for _ in range(3):
+        began = time.perf_counter()
+        call(*arguments, cwd=tiny.parent)
+        times.append(time.perf_counter() - began)
+    assert min(times) < 1.5
+
+
+def test_train_leaves_a_run_of_one_trial(tiny: Path) -> None:
+    done = call("train", "tiny.yaml", "--set", "train.epochs=3", "--out", "one", cwd=tiny.parent)
+    assert done.returncode == 0, done.stderr
+    run = gantune.load(tiny.parent / "one")
+    assert run.status == "finished" and len(run.trials) == 1
+    assert list(run.epochs["epoch"]) == [1, 2, 3]
+    assert run.best().checkpoint.is_file()
+    again = call("train", "tiny.yaml", "--out", "one", cwd=tiny.parent)
+    assert again.returncode == 2 and "exists" in again.stderr
+
+
+def test_ctrl_c_in_train_leaves_a_run_that_resumes(tiny: Path) -> None:
+    options = sets(["train.epochs=400", "train.steps_per_epoch=40"])
+    process = start("train", "tiny.yaml", *options, "--out", "one", cwd=tiny.parent)
+    wait_for(lambda: epochs_on_disk(tiny.parent / "one") > 0)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130 and "gantune resume one" in err
+    assert gantune.load(tiny.parent / "one").trials["status"].tolist() == ["interrupted"]
+
+
+def test_a_full_disk_ends_the_run_with_a_message_and_loses_nothing(tiny: Path) -> None:
+    """Files may not grow beyond 20 kB here: the write fails as on a full disk."""
+    import resource
+
+    def limited() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+
+    options = sets(["train.epochs=4000", "train.steps_per_epoch=1", "generator.hidden=[2]"])
+    done = call("train", "tiny.yaml", *options, cwd=tiny.parent, preexec_fn=limited)
+    assert done.returncode == 1
+    assert "error: the run cannot go on" in done.stderr or "File too large" in done.stderr
+    assert "Traceback" not in done.stderr
+    run = gantune.load(tiny.parent / "runs" / "tiny")
+    assert run.status == "interrupted"
+    assert list(run.epochs["epoch"]) == list(range(1, len(run.epochs) + 1))
+
+
+def test_no_write_permission(tiny: Path) -> None:
+    if os.geteuid() == 0:  # root may write anywhere: a file in the way does the same
+        (tiny.parent / "runs").write_text("in the way")
+    else:
+        tiny.parent.chmod(0o500)
+    done = call("train", "tiny.yaml", cwd=tiny.parent)
+    assert done.returncode == 2 and "cannot be made" in done.stderr
+
+
+def test_a_line_for_each_trial_that_ends_and_a_summary(tiny: Path) -> None:
+    done = call("train", "tiny.yaml", cwd=tiny.parent)
+    assert "trial 0 completed after 4 epochs, best frechet_distance" in done.stderr
+    assert "best: trial 0, frechet_distance" in done.stdout
+    assert "tables and journal: runs/tiny" in done.stdout
+    listed = call("list", cwd=tiny.parent).stdout
+    assert "tiny" in listed and "finished" in listed
+    shown = call("show", "tiny", "0", cwd=tiny.parent).stdout
+    assert "tiny_00000: completed" in shown and "g_loss" in shown
+    missing = call("show", "tiny", "7", cwd=tiny.parent)
+    assert missing.returncode == 2 and "has no trial 7" in missing.stderr
+
+
+# From here on: Ray.
+
+
+@pytest.fixture
+def running(tiny: Path) -> Iterator["subprocess.Popen[str]"]:
+    """A study that takes a while, with epochs already on disk."""
+    process = start("run", "tiny.yaml", *sets(LONG), cwd=tiny.parent)
+    try:
+        wait_for(lambda: epochs_on_disk(tiny.parent / "runs" / "tiny") > 0)
+        yield process
+    finally:
+        if process.poll() is None:
+            kill_tree(process)
+
+
+@pytest.mark.slow
+def test_while_a_study_runs(tiny: Path, running: "subprocess.Popen[str]") -> None:
+    """What others see and may do: read, not resume; nothing listens beyond loopback; stop."""
+    root = tiny.parent / "runs" / "tiny"
+    run = gantune.load(root)
+    assert run.status == "running" and "running" in set(run.trials["status"])
+    assert run.best().objective == run.epochs["objective"].min()
+    second = call("resume", "tiny", cwd=tiny.parent)
+    assert second.returncode == 2 and f"process {running.pid}" in second.stderr
+    again = call("run", "tiny.yaml", cwd=tiny.parent)
+    assert again.returncode == 2 and "gantune resume runs/tiny" in again.stderr
+    tree = [psutil.Process(running.pid), *psutil.Process(running.pid).children(recursive=True)]
+    listening = [c.laddr.ip for p in tree for c in p.net_connections() if c.status == "LISTEN"]
+    assert listening and set(listening) <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+    assert call("stop", "tiny", "--trial", "0", cwd=tiny.parent).returncode == 0
+    wait_for(lambda: "stopped" in set(gantune.load(root).trials["status"]))
+    assert running.poll() is None
+    assert call("stop", "tiny", cwd=tiny.parent).returncode == 0
+    out, err = running.communicate(timeout=60)
+    assert running.returncode == 0, err
+    ended = gantune.load(root)
+    assert ended.status == "finished"
+    assert set(ended.trials["status"]) == {"stopped"}
+    assert set(ended.trials["stopped_by"]) == {"user"}
+    assert call("stop", "tiny", cwd=tiny.parent).returncode == 2
+
+
+@pytest.mark.slow
+def test_ctrl_c_stops_cleanly_and_resume_goes_on(
+    tiny: Path, running: "subprocess.Popen[str]"
+) -> None:
+    root = tiny.parent / "runs" / "tiny"
+    running.send_signal(signal.SIGINT)
+    _, err = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert "interrupted; go on with: gantune resume runs/tiny" in err
+    assert "Traceback" not in err
+    before = gantune.load(root)
+    assert before.status == "interrupted" and "interrupted" in set(before.trials["status"])
+    done = call("resume", "tiny", cwd=tiny.parent)
+    assert done.returncode == 0, done.stderr
+    check_whole(root, trials=4, epochs=300)
+
+
+@pytest.mark.slow
+def test_exit_code_1_where_no_trial_succeeded(tiny: Path) -> None:
+    done = call("run", "tiny.yaml", *sets(["device=cuda", "max_failures=0"]), cwd=tiny.parent)
+    assert done.returncode == 1, done.stderr
+    assert "no trial succeeded" in done.stderr
+    run = gantune.load(tiny.parent / "runs" / "tiny")
+    assert run.status == "failed" and set(run.trials["status"]) == {"failed"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rounds", [3, pytest.param(20, marks=pytest.mark.long)])
+def test_kill_minus_nine_at_any_moment(tiny: Path, rounds: int) -> None:
+    """One slot: after any kills and resumes the tables equal those of an undisturbed run."""
+    options = [*sets(["train.epochs=60", "train.steps_per_epoch=20", "budget.trials=6"])]
+    one = ["--concurrency", "1"]
+    assert (
+        call("run", "tiny.yaml", *options, *one, "--name", "whole", cwd=tiny.parent).returncode == 0
+    )
+    rng, root, kills = random.Random(rounds), tiny.parent / "runs" / "killed", 0
+    while True:
+        what = ["resume", "killed"] if root.exists() else ["run", "tiny.yaml", *options]
+        name = [] if root.exists() else ["--name", "killed"]
+        process = start(*what, *one, *name, cwd=tiny.parent)
+        if kills == rounds:
+            _, err = process.communicate(timeout=120)
+            assert process.returncode == 0, err
+            break
+        seen = epochs_on_disk(root)
+        wait_for(lambda seen=seen: process.poll() is not None or epochs_on_disk(root) > seen)
+        time.sleep(rng.uniform(0, 1.0))
+        if process.poll() is None:
+            kill_tree(process)
+        kills += 1
+    check_whole(root, trials=6, epochs=60)
+    assert tables(root) == tables(tiny.parent / "runs" / "whole")
+
+
+def check_whole(root: Path, trials: int, epochs: int) -> None:
+    run = gantune.load(root)
+    assert run.status == "finished"
+    assert list(run.trials["number"]) == list(range(trials))
+    assert set(run.trials["status"]) <= {"completed", "stopped", "diverged"}
+    for number, rows in run.epochs.groupby("number"):
+        ended = run.trials.set_index("number").loc[number]
+        assert list(rows["epoch"]) == list(range(1, int(ended["epochs"]) + 1))
+        if ended["status"] == "completed":
+            assert ended["epochs"] == epochs
+    raw = read_table(RunPaths(root).table("epochs")).to_pandas()
+    assert not raw.duplicated(["number", "epoch"]).any()
+    told = [json.loads(line) for line in RunPaths(root).journal.read_text().splitlines()]
+    ended_numbers = {log["trial_id"] for log in told if log.get("op_code") == 6 and "state" in log}
+    assert len(ended_numbers) == trials
+
+
+def tables(root: Path) -> dict[str, Any]:
+    dropped = TIMES | {"trial_id"}
+    return {
+        name: [
+            {k: v for k, v in row.items() if k not in dropped}
+            for row in read_table(RunPaths(root).table(name)).to_pylist()
+        ]
+        for name in ("epochs", "steps", "trials")
+    }
