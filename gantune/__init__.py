@@ -13,7 +13,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from gantune.errors import ConfigError, GantuneError, RunError, UsageError
-from gantune.study import Study, load_study
+from gantune.loader import load_study
+from gantune.study import Study
 
 if TYPE_CHECKING:
     from gantune.analysis.run import Run, load

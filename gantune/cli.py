@@ -9,7 +9,8 @@ import typer
 from rich.console import Console
 
 from gantune.errors import GantuneError, UsageError
-from gantune.study import Study, load_study
+from gantune.loader import load_study
+from gantune.study import Study
 
 if TYPE_CHECKING:
     from gantune.tuning.lifecycle import MakeProgress, RunEnd

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from gantune.study import Study, study_from_document
 from gantune.document import Document
+from gantune.loader import study_from_document
+from gantune.study import Study
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,6 +1,7 @@
 """A trial, from opening to its end: the same numbers however it gets there."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -184,7 +185,7 @@ def test_the_trace_is_thin(tmp_path: Path) -> None:
     steps = [row for part in run(Host(), spec(tmp_path, config)) for row in part.steps]
     assert 350 <= len(steps) <= 500
     assert {column.name for column in STEPS} == set(steps[0])
-    gaps = {b["step"] - a["step"] for a, b in zip(steps, steps[1:], strict=False)}
+    gaps = {b["step"] - a["step"] for a, b in pairwise(steps)}
     assert gaps == {3}
 
 

@@ -8,7 +8,8 @@ from conftest import make_study
 
 from gantune.document import parse_document
 from gantune.errors import ConfigError
-from gantune.study import load_study, schema, study_from_document, with_values
+from gantune.loader import load_study, study_from_document
+from gantune.study import schema, with_values
 
 BROKEN = """\
 name: "../escape"

@@ -11,11 +11,12 @@ from gantune.analysis.frames import to_epochs, to_steps, to_trials
 from gantune.checkpoints import read_checkpoint
 from gantune.config import TrialConfig
 from gantune.errors import RunError, UsageError
+from gantune.loader import load_study
 from gantune.lock import is_held
 from gantune.paths import RunPaths
 from gantune.records import read_table
 from gantune.runinfo import read_info
-from gantune.study import Study, load_study
+from gantune.study import Study
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,8 @@
 """Data sets by name: whole arrays, for they fit on the device."""
 
 from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,18 +46,24 @@ def load_dataset(options: Digits | Ring | Grid) -> Dataset:
 
 
 def _digits(options: Digits) -> Dataset:
-    from sklearn.datasets import load_digits  # takes a second to import
-
-    bunch = load_digits()
-    # Pixels are 0 to 16.
-    images = (bunch.images.astype(np.float32) / 8 - 1)[:, None]
-    labels = bunch.target.astype(np.int64)
+    table = _read_digits()
+    # Pixels are 0 to 16; the last column is the class.
+    images = (table[:, :-1].reshape(-1, 1, 8, 8) / 8 - 1).astype(np.float32)
+    labels = table[:, -1].astype(np.int64)
     order = np.random.default_rng(SAMPLE_SEED).permutation(len(images))
     if options.limit is not None:
         order = order[: options.limit]
     kept = len(order) - round(len(order) * options.holdout)
     train, held = np.sort(order[:kept]), np.sort(order[kept:])
     return Dataset(images[train], labels[train], images[held], labels[held], classes=10)
+
+
+def _read_digits() -> NDArray[np.float64]:
+    """scikit-learn's table, without the second that importing ``sklearn.datasets`` takes."""
+    package = find_spec("sklearn")
+    assert package is not None and package.submodule_search_locations
+    folder = Path(package.submodule_search_locations[0])
+    return np.loadtxt(folder / "datasets" / "data" / "digits.csv.gz", delimiter=",")
 
 
 def _mixture(options: Ring | Grid) -> Dataset:

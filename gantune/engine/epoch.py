@@ -100,9 +100,18 @@ def run_epoch(
         torch.stack(epoch.real, -2),
         torch.stack(epoch.fake, -2),
         torch.stack(epoch.generated, -2),
-        torch.stack(epoch.d_norms, -1),
-        torch.stack(epoch.g_norms, -1),
+        _total_norms(epoch.d_norms),
+        _total_norms(epoch.g_norms),
     )
+
+
+def _total_norms(norms: Sequence[Sequence[Tensor]]) -> Tensor:
+    """(..., U) norms over all parameters, from each update's norms per parameter."""
+    total = torch.zeros((), device=norms[0][0].device)
+    for column in zip(*norms, strict=True):
+        # Added one by one: a stacked sum would be rounded by the number of stacked trials.
+        total = total + torch.stack(column, -1).square()
+    return total.sqrt()
 
 
 class _Epoch:
@@ -125,8 +134,8 @@ class _Epoch:
         self.real: list[Tensor] = []
         self.fake: list[Tensor] = []
         self.generated: list[Tensor] = []
-        self.d_norms: list[Tensor] = []
-        self.g_norms: list[Tensor] = []
+        self.d_norms: list[list[Tensor]] = []
+        self.g_norms: list[list[Tensor]] = []
 
     def round(self, state: State, number: int) -> State:
         """d_steps discriminator updates, then g_steps generator updates."""
@@ -167,7 +176,7 @@ class _Epoch:
         gradients = torch.autograd.grad(value.sum(), list(d.params.values()))
         self.real.append(real_logits.detach())
         self.fake.append(fake_logits.detach())
-        self.d_norms.append(self.norm(gradients))
+        self.d_norms.append(self.norms(gradients))
         d = d._replace(buffers=buffers)
         return self.updates.discriminator(d, gradients, self.hyper.discriminator)
 
@@ -177,16 +186,10 @@ class _Epoch:
         value = self.static.loss.generator(logits)
         gradients = torch.autograd.grad(value.sum(), list(g.params.values()))
         self.generated.append(logits.detach())
-        self.g_norms.append(self.norm(gradients))
+        self.g_norms.append(self.norms(gradients))
         g = self.updates.generator(g, gradients, self.hyper.generator)
         return g, d._replace(buffers=buffers)
 
-    def norm(self, gradients: Sequence[Tensor]) -> Tensor:
-        """The norm over all parameters: (), or one per stacked trial."""
-        if self.axis == 0:
-            return torch.nn.utils.get_total_norm(gradients)
-        squares = [gradient.flatten(self.axis).square().sum(-1) for gradient in gradients]
-        total = squares[0]
-        for square in squares[1:]:  # a stacked sum would depend on the number of trials
-            total = total + square
-        return total.sqrt()
+    def norms(self, gradients: Sequence[Tensor]) -> list[Tensor]:
+        """The norm of each parameter's gradient: (), or one per stacked trial."""
+        return [torch.linalg.vector_norm(g.flatten(self.axis), dim=-1) for g in gradients]

@@ -9,7 +9,6 @@ from gantune.engine.epoch import Trace
 from gantune.engine.losses import Loss
 from gantune.metrics.discriminator import accuracy, pairwise_auc
 
-
 ROUND_COLUMNS = ("g_loss", "d_loss", "d_acc")
 
 

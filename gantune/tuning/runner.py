@@ -1,13 +1,17 @@
 """Runs a study with Ray Tune: from a study to a finished run directory."""
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gantune.errors import UsageError
+from gantune.loader import load_study
 from gantune.lock import hold_lock
 from gantune.paths import RunPaths, run_paths
 from gantune.runinfo import begin_session
-from gantune.study import Study, load_study
+from gantune.study import Study
 from gantune.tuning.cluster import count_slots, local_ray
 from gantune.tuning.conductor import Conductor
 from gantune.tuning.lifecycle import (
@@ -48,8 +52,7 @@ def run_study(
     """
     paths = run_paths(runs_dir, name or study.name)
     refuse_existing(paths)
-    with local_ray():
-        slots, materials = _prepare(study, concurrency)
+    with _prepared(study, concurrency) as (slots, materials):
         create_run(paths, study)
         return _drive(paths, study, materials, slots, progress, study_file)
 
@@ -67,17 +70,25 @@ def resume_run(root: Path, progress: MakeProgress, *, concurrency: int | None = 
     study = load_study(paths.study)
     with hold_lock(paths.lock):
         pass  # refuse at once, before Ray takes its time
-    with local_ray():
-        slots, materials = _prepare(study, concurrency)
+    with _prepared(study, concurrency) as (slots, materials):
         return _drive(paths, study, materials, slots, progress, None)
 
 
-def _prepare(study: Study, concurrency: int | None) -> "tuple[int, Materials]":
-    """How many trials at once, and what they all share."""
+@contextmanager
+def _prepared(study: Study, concurrency: int | None) -> "Iterator[tuple[int, Materials]]":
+    """Ray, how many trials it holds at once, and what they all share."""
+    with ThreadPoolExecutor(1) as pool:
+        # Ray's start is mostly waiting; importing torch and reading the data go on meanwhile.
+        materials = pool.submit(_make_materials, study)
+        with local_ray():
+            slots = count_slots(study.resources)
+            yield min(slots, concurrency or slots), materials.result()
+
+
+def _make_materials(study: Study) -> "Materials":
     from gantune.engine.materials import make_materials
 
-    slots = count_slots(study.resources)
-    return min(slots, concurrency or slots), make_materials(study.trial)
+    return make_materials(study.trial)
 
 
 def _drive(

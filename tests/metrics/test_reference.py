@@ -89,6 +89,14 @@ def test_points_are_scored_in_their_own_coordinates() -> None:
     np.testing.assert_allclose(sum(scores["mode_histogram"]), 1)
 
 
+def test_the_digits_are_those_of_scikit_learn() -> None:
+    from sklearn.datasets import load_digits
+
+    ours, theirs = load_dataset(Digits()), load_digits()
+    np.testing.assert_array_equal(ours.train[:, 0] * 8 + 8, theirs.images)
+    np.testing.assert_array_equal(ours.labels, theirs.target)
+
+
 def test_holdout_and_limit_are_fixed_samples() -> None:
     whole, part = load_dataset(Digits()), load_dataset(Digits(limit=100, holdout=0.2))
     assert len(part.train) == 80 and len(part.holdout) == 20

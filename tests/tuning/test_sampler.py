@@ -27,7 +27,7 @@ CONDITIONAL = SEARCH | {
 
 
 def course(study: Study, reopen: bool, sampler: Callable[[], optuna.samplers.BaseSampler]) -> list:
-    """30 trials, three running at once, with every kind of end; reopened before every ask or not."""
+    """30 trials, three running at once, with every kind of end; maybe reopened before each ask."""
     storage = optuna.storages.InMemoryStorage()
     space, opened, running = search_space(study), None, []
     for number in range(30):

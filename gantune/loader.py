@@ -1,0 +1,139 @@
+"""From a study file to a checked study, or to every problem that it has."""
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from gantune.checks import check_study
+from gantune.config import sections_at
+from gantune.document import Document, Location, Value, parse_scalar, read_document
+from gantune.errors import ConfigError, Problem
+from gantune.space import ParameterSpec
+from gantune.study import Study
+
+
+def load_study(path: str | Path, overrides: Sequence[str] = ()) -> Study:
+    """Reads and checks a study file.
+
+    Args:
+        path: The YAML file.
+        overrides: ``PATH=VALUE`` texts, applied before anything is checked. A path is taken
+            relative to ``trial`` unless it starts with another section of the study file; a path
+            that is also searched is then fixed.
+
+    Raises:
+        ConfigError: The study is not valid; carries every problem with line, path and rule.
+        UsageError: The file cannot be read.
+    """
+    return study_from_document(read_document(Path(path)), overrides)
+
+
+def study_from_document(document: Document, overrides: Sequence[str] = ()) -> Study:
+    """Checks a parsed study file; see :func:`load_study`."""
+    document = _with_overrides(document, overrides)
+    problems: list[Problem] = []
+    study = None
+    try:
+        study = Study.model_validate(document.value)
+    except ValidationError as error:
+        problems = [_as_problem(details, document) for details in error.errors()]
+    problems += check_study(document, study)
+    if problems:
+        unique = {(p.path, p.message): p for p in problems}
+        raise ConfigError(document.source, sorted(unique.values(), key=_by_line))
+    assert study is not None
+    return study
+
+
+def _with_overrides(document: Document, overrides: Sequence[str]) -> Document:
+    if not overrides or not isinstance(document.value, dict):
+        return document
+    tree, lines = dict(document.value), dict(document.lines)
+    problems = []
+    for text in overrides:
+        path, equals, value = text.partition("=")
+        words = path.strip().split(".")
+        if not equals or not all(words):
+            problems.append(Problem("--set", text, "write it as PATH=VALUE"))
+            continue
+        if words[0] not in Study.model_fields:
+            words.insert(0, "trial")
+        try:
+            tree = _set_in(tree, words, parse_scalar(value))
+        except ConfigError as error:
+            problems += [Problem("--set", path, str(p.message)) for p in error.problems]
+        search = tree.get("search")
+        if words[0] == "trial" and isinstance(search, dict):
+            fixed = ".".join(words[1:])
+            tree["search"] = {key: spec for key, spec in search.items() if key != fixed}
+        lines.update({tuple(words[:end]): 0 for end in range(len(words), len(words) + 1)})
+    if problems:
+        raise ConfigError(document.source, problems)
+    return Document(document.source, tree, lines)
+
+
+def _set_in(node: Value, words: Sequence[str], value: Value) -> dict[str, Value]:
+    copy = dict(node) if isinstance(node, dict) else {}
+    first, rest = words[0], words[1:]
+    copy[first] = _set_in(copy.get(first), rest, value) if rest else value
+    return copy
+
+
+def _by_line(problem: Problem) -> tuple[int, str]:
+    number = problem.where.removeprefix("line ")
+    return (int(number) if number.isdigit() else 0, problem.path)
+
+
+def _as_problem(details: ErrorDetails, document: Document) -> Problem:
+    location = _without_tags(details["loc"], document.value)
+    path = ".".join(map(str, location))
+    return Problem(document.where(location), path, _message(details, location))
+
+
+def _without_tags(location: tuple[int | str, ...], value: Any) -> Location:
+    """Drops what pydantic adds to a location for the chosen part of a union."""
+    kept: list[str | int] = []
+    for position, word in enumerate(location):
+        is_last = position == len(location) - 1
+        if isinstance(value, dict):
+            if word in value:
+                value = value[word]
+            elif not is_last and isinstance(word, str):
+                continue
+        elif isinstance(value, list) and isinstance(word, int) and word < len(value):
+            value = value[word]
+        elif not isinstance(word, int):
+            continue
+        kept.append(word)
+    return tuple(kept)
+
+
+def _message(details: ErrorDetails, location: Location) -> str:
+    kind, value = details["type"], details.get("input")
+    if kind == "extra_forbidden":
+        return f"unknown key{_nearest(location)}"
+    if kind == "union_tag_invalid":
+        context = details.get("ctx", {})
+        tag, expected = context.get("tag"), context.get("expected_tags")
+        return f"unknown name {tag}; known names: {expected}".replace("''", "'")
+    if kind == "value_error":
+        return details["msg"].removeprefix("Value error, ")
+    shown = repr(value)
+    return f"{details['msg']}, has {shown if len(shown) < 80 else shown[:77] + '...'}"
+
+
+def _nearest(location: Location) -> str:
+    words = [str(word) for word in location]
+    if words[0] == "trial":
+        parts = sections_at(".".join(words[1:-1]))
+    elif words[0] == "search" and len(words) > 2:
+        parts = [ParameterSpec]
+    else:
+        parts = sections_at(".".join(words[:-1]), Study)
+    known = sorted({field for part in parts for field in part.model_fields})
+    match = difflib.get_close_matches(words[-1], known, n=1, cutoff=0.5)
+    return f"; did you mean {match[0]!r}?" if match else f"; known keys: {', '.join(known)}"

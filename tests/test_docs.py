@@ -1,0 +1,89 @@
+"""What the documents say is there is there."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from gantune.cli import app
+from gantune.columns import EPOCHS, STEPS, TRIALS
+from gantune.config import all_paths
+from gantune.document import parse_document
+from gantune.loader import study_from_document
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
+        if not target.startswith("http"):
+            assert (page.parent / target).exists(), target
+
+
+def test_the_tree_in_the_readme_names_real_modules() -> None:
+    tree = (ROOT / "README.md").read_text().split("```\ngantune/\n")[1].split("```")[0]
+    for name in re.findall(r"([a-z_]+(?:\.py|/))", tree):
+        assert (ROOT / "gantune" / name).exists(), name
+    files = {path.stem for path in (ROOT / "gantune").glob("*.py")} - {"__init__", "__main__"}
+    unnamed = files - {name.removesuffix(".py") for name in re.findall(r"[a-z_]+\.py", tree)}
+    # Small helpers that a tour of the code can do without.
+    assert unnamed <= {"errors", "seeds", "storage", "lock", "checkpoints", "runinfo", "trial"}
+
+
+def test_the_readme_names_every_command() -> None:
+    text = (ROOT / "README.md").read_text()
+    for command in app.registered_commands:
+        name = command.name or command.callback.__name__  # type: ignore[union-attr]
+        assert f"gantune {name}" in text, name
+
+
+def test_the_study_in_the_readme_is_valid() -> None:
+    text = (ROOT / "README.md").read_text().split("```yaml\n")[1].split("```")[0]
+    study = study_from_document(parse_document(text, source="README.md"))
+    assert study.name == "lr_beta" and len(study.search) == 4
+
+
+def test_the_search_section_of_the_manual_is_valid() -> None:
+    text = (ROOT / "docs" / "study.md").read_text().split("```yaml\n")[1].split("```")[0]
+    study = study_from_document(parse_document(f"name: manual\n{text}", source="study.md"))
+    assert study.search["generator.norm_eps"].when == {"generator.norm": "batch"}
+
+
+def test_the_manual_names_every_field() -> None:
+    text = (ROOT / "docs" / "study.md").read_text()
+    for path in all_paths():
+        assert f"`{path.rpartition('.')[2]}`" in text or path in ("loss.name",) or "name" in path
+
+
+def test_every_column_is_explained() -> None:
+    text = (ROOT / "docs" / "results.md").read_text()
+    for column in (*EPOCHS, *TRIALS, *STEPS):
+        assert f"| `{column.name}` | {column.kind} | {column.meaning} |" in text
+
+
+def test_every_shipped_study_says_what_it_asks_in_a_comment() -> None:
+    for path in (ROOT / "search_spaces").rglob("*.yaml"):
+        assert path.read_text().startswith("# "), path
+        assert yaml.safe_load(path.read_text())["description"]
+
+
+def test_a_bare_import_takes_nothing_heavy() -> None:
+    code = "import sys, gantune; print([m for m in ('torch', 'ray', 'pandas') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_no_registry_address_and_no_machine_path_is_in_the_project() -> None:
+    listed = subprocess.run(
+        ["git", "-C", str(ROOT), "ls-files"], capture_output=True, text=True, check=True
+    )
+    forbidden = re.compile("pypi" + r"\.org|python" + "hosted|/ro" + "ot/|/wo" + "rk/")
+    for name in listed.stdout.split("\n"):
+        path = ROOT / name
+        if name and path.suffix in {".py", ".toml", ".md", ".yaml", ""} and path.is_file():
+            assert not forbidden.search(path.read_text(errors="ignore")), name
