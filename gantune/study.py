@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, Tag
+from pydantic import Field, Tag, model_validator
 
 from gantune.config import Options, TrialConfig, by_name, sections_at
 from gantune.space import ParameterSpec
@@ -77,7 +77,15 @@ class Resources(Options):
     """What one trial holds."""
 
     cpu: Annotated[int, Field(ge=1, le=10_000)] = 1
-    gpu: Annotated[float, Field(ge=0, le=64)] = Field(0, description="A fraction shares a GPU.")
+    gpu: Annotated[float, Field(ge=0, le=64)] = Field(
+        0, description="Whole GPUs, or the share of one that a trial needs (0.25: four to a GPU)."
+    )
+
+    @model_validator(mode="after")
+    def _is_a_share_or_whole(self) -> "Resources":
+        if self.gpu > 1 and self.gpu != int(self.gpu):
+            raise ValueError(f"gpu is a whole number or a share below 1, has {self.gpu}")
+        return self
 
 
 Scheduler = Annotated[

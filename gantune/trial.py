@@ -10,6 +10,9 @@ from gantune.study import Goal
 Record = dict[str, Any]
 """One row of the ``epochs`` or the ``steps`` table, by column name."""
 
+REPORT_S = 2.0
+"""A trial reports at each rung, at its end, and at least this often (between epochs)."""
+
 MAX_TRACE = 500
 """Rows of the ``steps`` table per trial, at most."""
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from conftest import make_study
 
 from gantune.checkpoints import read_checkpoint
@@ -178,6 +179,14 @@ def test_what_diverges_ends_at_once_and_is_no_number(host: Host, tmp_path: Path,
     assert record["verdict"] == "diverged" and "not finite" in record["evidence"]
     json.dumps(progress.records, allow_nan=False)  # null, never NaN
     assert record["best_objective"] is None
+
+
+def test_a_trial_uses_the_threads_that_it_holds(host: Host, tmp_path: Path) -> None:
+    before = torch.get_num_threads()
+    for threads in (2, 1):
+        host.open(spec(tmp_path / str(threads), base(), threads=threads))
+        assert torch.get_num_threads() == threads
+    torch.set_num_threads(before)
 
 
 def test_the_trace_is_thin(tmp_path: Path) -> None:

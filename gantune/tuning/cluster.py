@@ -63,7 +63,7 @@ def _environment() -> Iterator[None]:
 
 
 def count_slots(resources: Resources) -> int:
-    """How many trials the cluster can hold at once.
+    """How many trials Ray can hold at once.
 
     Raises:
         UsageError: Not even one.
@@ -71,15 +71,25 @@ def count_slots(resources: Resources) -> int:
     import ray
 
     total = ray.cluster_resources()
-    cpus, gpus = total.get("CPU", 0.0), total.get("GPU", 0.0)
+    return slots_of(total.get("CPU", 0.0), total.get("GPU", 0.0), resources)
+
+
+def slots_of(cpus: float, gpus: float, resources: Resources) -> int:
+    """How many trials fit on so many CPUs and GPUs.
+
+    A fraction of a GPU is a share of one: 0.4 fits twice on each, the rest stays free.
+
+    Raises:
+        UsageError: Not even one.
+    """
     if resources.cpu > cpus or resources.gpu > gpus:
         raise UsageError(
             f"resources: a trial wants {resources.cpu} CPUs and {resources.gpu:g} GPUs, "
             f"and all of the machine is {cpus:g} CPUs and {gpus:g} GPUs"
         )
     slots = int(cpus // resources.cpu)
-    if resources.gpu:
-        per_gpu = int(1 // resources.gpu) if resources.gpu < 1 else 0
-        on_gpus = int(gpus) * per_gpu if per_gpu else int(gpus // resources.gpu)
-        slots = min(slots, on_gpus)
-    return max(slots, 1)
+    if 0 < resources.gpu < 1:
+        slots = min(slots, int(gpus) * int(1 // resources.gpu))
+    elif resources.gpu:
+        slots = min(slots, int(gpus // resources.gpu))
+    return slots

@@ -165,15 +165,15 @@ class Conductor:
         """How a record ends its trial, if it does."""
         if record.get("verdict") == "diverged":
             return Outcome("diverged")
+        if record["epoch"] >= self._epochs(number):
+            return Outcome("completed")
         goes_on = self._rungs.observe(
             number, record["epoch"], record["best_objective"], self.study.objective.sign
         )
-        if not goes_on:
-            self._stopping[number] = "asha"
-            return Outcome("stopped", "asha")
-        if record["epoch"] >= self._epochs(number):
-            return Outcome("completed")
-        return None
+        if goes_on:
+            return None
+        self._stopping[number] = "asha"
+        return Outcome("stopped", "asha")
 
     def _epochs(self, number: int) -> int:
         """The full length of a trial."""

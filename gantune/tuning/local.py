@@ -8,12 +8,9 @@ from gantune.lock import hold_lock
 from gantune.paths import RunPaths
 from gantune.runinfo import begin_session
 from gantune.study import Budget, NoScheduler, Study
-from gantune.trial import TrialSpec
+from gantune.trial import REPORT_S, TrialSpec
 from gantune.tuning.conductor import Conductor
 from gantune.tuning.lifecycle import MakeProgress, RunEnd, create_run, finish_run, interruptible
-
-REPORT_S = 2.0
-
 
 class Trains(Protocol):
     """What trials are trained by: a :class:`gantune.host.Host`."""

@@ -8,14 +8,10 @@ from typing import TYPE_CHECKING, Any
 from ray import tune
 
 from gantune.storage import write_atomically
-from gantune.trial import TrialSpec
+from gantune.trial import REPORT_S, TrialSpec
 
 if TYPE_CHECKING:
     from gantune.engine.materials import Materials
-
-REPORT_S = 2.0
-"""A trial reports at each rung, at its end, and at least this often (between epochs)."""
-
 
 class _KeepsTraceback:
     """Leaves the traceback of an exception that passes through in a file."""
