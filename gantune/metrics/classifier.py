@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 WIDTHS = (128, 64)
-EPOCHS = 20
+EPOCHS = 15
 BATCH = 128
 LEARNING_RATE = 4e-3
 FOLDS = 5

@@ -12,6 +12,7 @@ from gantune.trial import REPORT_S, TrialSpec
 from gantune.tuning.conductor import Conductor
 from gantune.tuning.lifecycle import MakeProgress, RunEnd, create_run, finish_run, interruptible
 
+
 class Trains(Protocol):
     """What trials are trained by: a :class:`gantune.host.Host`."""
 

@@ -13,6 +13,7 @@ from gantune.trial import REPORT_S, TrialSpec
 if TYPE_CHECKING:
     from gantune.engine.materials import Materials
 
+
 class _KeepsTraceback:
     """Leaves the traceback of an exception that passes through in a file."""
 
