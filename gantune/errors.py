@@ -60,5 +60,9 @@ class RunError(GantuneError):
     """A run failed while it was running."""
 
 
+class StorageError(GantuneError):
+    """The run's storage cannot be written to: no trial's fault, and the end of the session."""
+
+
 class CheckpointError(GantuneError):
     """A checkpoint is missing, damaged or of another configuration."""

@@ -8,6 +8,8 @@ import math
 import os
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -20,7 +22,7 @@ from gantune.config import TrialConfig
 from gantune.engine.engine import Engine, Lane, choose_device, generator_weights
 from gantune.engine.materials import Materials, make_materials, materials_key
 from gantune.engine.state import Tensors, flatten, unflatten
-from gantune.errors import CheckpointError
+from gantune.errors import CheckpointError, StorageError
 from gantune.trial import Record, TrialSpec
 
 TrialState = Literal["running", "completed", "diverged"]
@@ -74,12 +76,14 @@ class Host:
 
         Raises:
             CheckpointError: The checkpoint is of another configuration.
+            StorageError: The trial's folder cannot be written to.
             DataError: The data cannot be used as the trial asks.
             UsageError: There is no device as asked for.
         """
         torch.set_num_threads(spec.threads)
         folder = Path(spec.folder)
-        attempt = claim_attempt(folder)
+        with _storage_errors():
+            attempt = claim_attempt(folder)
         engine = self._engine(spec.config)
         checkpoint = read_checkpoint(folder / "last")
         last = CheckpointWriter(folder / "last", attempt)
@@ -107,6 +111,9 @@ class Host:
             handle: From :meth:`open`.
             until: The epoch to stop at.
             at_most_s: No further epoch begins after this many seconds.
+
+        Raises:
+            StorageError: The checkpoints cannot be written.
         """
         trial = self._open[handle]
         if trial.unsent:
@@ -117,7 +124,8 @@ class Host:
             _train_epoch(trial)
             if trial.lane.epoch >= until or time.perf_counter() - began >= at_most_s:
                 break
-        _write(trial)
+        with _storage_errors():
+            _write(trial)
         return Progress(trial.records[sent:], trial.steps[sent_steps:], trial.status)
 
     def close(self, handle: int) -> None:
@@ -131,6 +139,15 @@ class Host:
         if (key, str(device)) not in self._engines:
             self._engines[key, str(device)] = Engine(self._materials[key], device)
         return self._engines[key, str(device)]
+
+
+@contextmanager
+def _storage_errors() -> Iterator[None]:
+    """A full disk is not the trial's fault: gives it a name of its own."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(str(error)) from error
 
 
 def _train_epoch(trial: _Open) -> None:

@@ -15,6 +15,9 @@ class StudyScheduler(FIFOScheduler):
         self._conductor = conductor
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        if "storage_error" in result:
+            self._conductor.fatal = OSError(result["storage_error"])
+            return str(TrialScheduler.CONTINUE)
         goes_on = self._conductor.observe(
             result["number"], result["records"], result["steps"], result["worker"]
         )

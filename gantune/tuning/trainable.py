@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from ray import tune
 
+from gantune.errors import StorageError
 from gantune.storage import write_atomically
 from gantune.trial import REPORT_S, TrialSpec
 
 if TYPE_CHECKING:
     from gantune.engine.materials import Materials
+    from gantune.host import Progress
 
 
 class _KeepsTraceback:
@@ -28,7 +30,7 @@ class _KeepsTraceback:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if error is not None:
+        if error is not None and not isinstance(error, StorageError):
             text = "".join(traceback.format_exception(error))
             write_atomically(self._path, text.encode())
 
@@ -43,30 +45,39 @@ class StudyTrainable(tune.Trainable):
         self._open(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self._host.close(self._handle)
+        if self._handle is not None:
+            self._host.close(self._handle)
         self._open(new_config)
         return True
 
     def _open(self, config: dict[str, Any]) -> None:
         self._spec = TrialSpec.model_validate(config["spec"])
-        with self._keeps_traceback():
-            self._handle = self._host.open(self._spec)
+        self._handle: int | None = None
         self._epoch = 0
 
     def step(self) -> dict[str, Any]:
         from gantune.host import worker_name
 
-        with self._keeps_traceback():
-            until = self._spec.next_stop(self._epoch)
-            progress = self._host.advance(self._handle, until, REPORT_S)
+        report = {"number": self._spec.number, "worker": worker_name()}
+        try:
+            with self._keeps_traceback():
+                progress = self._advance()
+        except StorageError as error:
+            # The driver ends the session; as an exception it would be the trial that failed.
+            return {**report, "records": [], "steps": [], "storage_error": str(error)}
         self._epoch = progress.records[-1]["epoch"]
         return {
-            "number": self._spec.number,
+            **report,
             "records": progress.records,
             "steps": progress.steps,
-            "worker": worker_name(),
             "training_iteration": self._epoch,
         }
+
+    def _advance(self) -> "Progress":
+        if self._handle is None:
+            self._handle = self._host.open(self._spec)
+        until = self._spec.next_stop(self._epoch)
+        return self._host.advance(self._handle, until, REPORT_S)
 
     def _keeps_traceback(self) -> _KeepsTraceback:
         return _KeepsTraceback(Path(self._spec.folder) / "error.txt")

@@ -1,6 +1,7 @@
 """Studies on a real Ray: what is decided, told and kept."""
 
 import os
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from conftest import make_study
 from optuna.trial import TrialState
 
 import gantune
-from gantune.api import Silent
+from gantune.api import Silent, silent
 from gantune.columns import TIMES
 from gantune.host import Host
 from gantune.paths import RunPaths
@@ -20,6 +21,7 @@ from gantune.study import Study
 from gantune.tuning import journal
 from gantune.tuning.conductor import Conductor
 from gantune.tuning.local import drive
+from gantune.tuning.runner import resume_run, run_study
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("standing_ray")]
 
@@ -153,10 +155,6 @@ def test_a_worker_that_is_killed_is_replaced_and_nothing_is_lost(tmp_path: Path)
                 killed.append(worker.pid)
                 worker.kill()
 
-    from contextlib import contextmanager
-
-    from gantune.tuning.runner import run_study
-
     @contextmanager
     def progress(study: Study) -> Any:
         yield Killer()
@@ -170,6 +168,30 @@ def test_a_worker_that_is_killed_is_replaced_and_nothing_is_lost(tmp_path: Path)
     train = gantune.train(study, whole)
     for column in ("g_loss", "d_loss", "objective"):
         assert run.epochs[column].tolist() == train.epochs[column].tolist()
+
+
+def test_storage_that_fails_ends_the_run_and_fails_no_trial(tmp_path: Path) -> None:
+    paths = RunPaths(tmp_path / "tiny")
+
+    class Blocks(Silent):
+        """Puts a file where trial 2's folder should be."""
+
+        def began(self, spec: Any) -> None:
+            if spec.number == 2:
+                paths.trial(2).write_text("in the way")
+
+    @contextmanager
+    def progress(study: Study) -> Any:
+        yield Blocks()
+
+    study = make_study(budget={"trials": 5})
+    with pytest.raises(gantune.RunError, match=r"cannot go on.*gantune resume"):
+        run_study(study, progress, runs_dir=tmp_path, concurrency=1)
+    assert set(gantune.load(paths.root).trials["status"]) == {"completed", "stopped", "interrupted"}
+    paths.trial(2).unlink()
+    assert resume_run(paths.root, silent, concurrency=1).status == "finished"
+    whole = gantune.run(study, runs_dir=tmp_path / "whole", concurrency=1)
+    assert comparable(whole.root) == comparable(paths.root)
 
 
 def _workers() -> list[psutil.Process]:
