@@ -34,8 +34,10 @@ EPOCHS: tuple[Column, ...] = (
     Column("images_per_s", "float", "real samples shown to D per second of training"),
     Column("peak_memory_mb", "float", "peak of the worker's memory (of the GPU's, on a GPU)"),
     Column("g_loss", "float", "generator loss, mean over the epoch's updates"),
-    Column("d_loss", "float", "discriminator loss without penalty: (real + fake) / 2"),
-    Column("d_loss_real", "float", "its part on real samples"),
+    Column(
+        "d_loss", "float", "discriminator loss without penalty; (real + fake) / 2 for probabilities"
+    ),
+    Column("d_loss_real", "float", "its part on real samples; null where it has no parts"),
     Column("d_loss_fake", "float", "its part on generated samples"),
     Column("penalty", "float", "the weighted penalty that was added to d_loss"),
     Column("g_loss_std", "float", "standard deviation of g_loss within the epoch"),

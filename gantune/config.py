@@ -112,6 +112,36 @@ class NonSaturating(Options):
     name: Literal["non_saturating"] = "non_saturating"
 
 
+class Minimax(Options):
+    """The original game: the generator minimises log(1 - D(G(z))) (Goodfellow et al. 2014)."""
+
+    name: Literal["minimax"] = "minimax"
+
+
+class LeastSquares(Options):
+    """Squared distance to targets 0 and 1 (Mao et al. 2017)."""
+
+    name: Literal["least_squares"] = "least_squares"
+
+
+class Wasserstein(Options):
+    """Difference of a critic's means (Arjovsky et al. 2017)."""
+
+    name: Literal["wasserstein"] = "wasserstein"
+
+
+class Hinge(Options):
+    """Margins of 1 (Lim & Ye 2017)."""
+
+    name: Literal["hinge"] = "hinge"
+
+
+class Relativistic(Options):
+    """Pairs of a real and a generated sample (Huang et al. 2024)."""
+
+    name: Literal["relativistic"] = "relativistic"
+
+
 class Adam(Options):
     """Adam (Kingma & Ba 2015)."""
 
@@ -161,6 +191,17 @@ Data = Annotated[
 ]
 
 
+Loss = Annotated[
+    Annotated[NonSaturating, Tag("non_saturating")]
+    | Annotated[Minimax, Tag("minimax")]
+    | Annotated[LeastSquares, Tag("least_squares")]
+    | Annotated[Wasserstein, Tag("wasserstein")]
+    | Annotated[Hinge, Tag("hinge")]
+    | Annotated[Relativistic, Tag("relativistic")],
+    by_name("non_saturating"),
+]
+
+
 def training_size(data: Digits | Ring | Grid) -> int:
     """How many training samples a data set has."""
     size = data.points if isinstance(data, Ring | Grid) else data.limit or DIGITS
@@ -173,7 +214,7 @@ class TrialConfig(Options):
     data: Data = Digits()
     generator: MlpGenerator = MlpGenerator()
     discriminator: MlpDiscriminator = MlpDiscriminator()
-    loss: NonSaturating = NonSaturating()
+    loss: Loss = NonSaturating()
     optimizer: Optimizers = Optimizers()
     train: Train = Train()
     eval: Evaluation = Evaluation()

@@ -12,6 +12,7 @@ from conftest import make_study
 from gantune.checkpoints import read_checkpoint
 from gantune.columns import EPOCHS, STEPS, TIMES
 from gantune.config import TrialConfig
+from gantune.engine.losses import LOSSES
 from gantune.engine.materials import make_materials
 from gantune.errors import CheckpointError
 from gantune.host import Host, Progress
@@ -91,6 +92,22 @@ def test_losses_and_accuracies_have_their_meaning(host: Host, tmp_path: Path) ->
         assert record["d_acc"] == pytest.approx(halves, rel=1e-6)
         assert 0 <= record["d_auc"] <= 1 and 0 < record["d_x"] < 1 and 0 < record["d_gz"] < 1
         assert record["g_grad_norm"] > 0 and record["d_grad_norm"] > 0
+
+
+@pytest.mark.parametrize("name", sorted(LOSSES))
+def test_every_loss_trains_and_is_recorded(host: Host, tmp_path: Path, name: str) -> None:
+    config = with_values(base(), {"loss.name": name})
+    records = numbers(run(host, spec(tmp_path, config)))
+    assert len(records) == 5
+    for record in records:
+        assert all(record[column] is not None for column in ("g_loss", "d_loss", "d_acc", "d_auc"))
+        assert ("d_x" in record) == LOSSES[name].is_probability
+        if name == "relativistic":
+            assert "d_loss_real" not in record
+        else:
+            parts = record["d_loss_real"] + record["d_loss_fake"]
+            weight = 0.5 if LOSSES[name].is_probability else 1.0
+            assert record["d_loss"] == pytest.approx(weight * parts, rel=1e-5, abs=1e-6)
 
 
 def test_best_objective_is_carried_forward(host: Host, tmp_path: Path) -> None:

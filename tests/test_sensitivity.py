@@ -50,6 +50,7 @@ CASES: dict[str, tuple[Any, dict[str, Any]]] = {
     "discriminator.hidden": ([7], {}),
     "discriminator.activation": ("relu", {}),
     "discriminator.negative_slope": (0.1, {}),
+    "loss.name": ("hinge", {}),
     "optimizer.generator.lr": (1e-2, {}),
     "optimizer.generator.beta1": (0.1, {}),
     "optimizer.generator.beta2": (0.5, {}),
@@ -72,7 +73,6 @@ CASES: dict[str, tuple[Any, dict[str, Any]]] = {
 ONLY_ONE = {
     "generator.name",
     "discriminator.name",
-    "loss.name",
     "optimizer.generator.name",
     "optimizer.discriminator.name",
 }

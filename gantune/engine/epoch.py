@@ -59,6 +59,7 @@ class Trace(NamedTuple):
         real: (..., U, B) the discriminator's logits of real samples before each update.
         fake: (..., U, B) its logits of generated samples.
         generated: (..., U', B) its logits in the generator's updates.
+        compared: (..., U', B) its logits of real samples there; None unless the loss needs them.
         d_norms: (..., U) norms of the discriminator's gradient.
         g_norms: (..., U') norms of the generator's gradient.
     """
@@ -66,6 +67,7 @@ class Trace(NamedTuple):
     real: Tensor
     fake: Tensor
     generated: Tensor
+    compared: Tensor | None
     d_norms: Tensor
     g_norms: Tensor
 
@@ -100,6 +102,7 @@ def run_epoch(
         torch.stack(epoch.real, -2),
         torch.stack(epoch.fake, -2),
         torch.stack(epoch.generated, -2),
+        torch.stack(epoch.compared, -2) if epoch.compared else None,
         _total_norms(epoch.d_norms),
         _total_norms(epoch.g_norms),
     )
@@ -134,6 +137,7 @@ class _Epoch:
         self.real: list[Tensor] = []
         self.fake: list[Tensor] = []
         self.generated: list[Tensor] = []
+        self.compared: list[Tensor] = []
         self.d_norms: list[list[Tensor]] = []
         self.g_norms: list[list[Tensor]] = []
 
@@ -145,13 +149,14 @@ class _Epoch:
             is_shared = static.share_fake and i == static.d_steps - 1
             g, fake = self.generate(g, latent, with_graph=is_shared)
             rows = self.draws.indices.select(self.axis, number * static.d_steps + i)
-            d = self.discriminator_step(d, self.data[rows], fake.detach())
+            real = self.data[rows]
+            d = self.discriminator_step(d, real, fake.detach())
             latent += 1
         for i in range(static.g_steps):
             if i > 0 or not static.share_fake:
                 g, fake = self.generate(g, latent, with_graph=True)
                 latent += 1
-            g, d = self.generator_step(g, d, fake)
+            g, d = self.generator_step(g, d, fake, real)
         return State(g, d)
 
     def generate(self, g: Player, latent: int, *, with_graph: bool) -> tuple[Player, Tensor]:
@@ -171,7 +176,7 @@ class _Epoch:
         both = torch.cat([real, fake], self.axis)
         logits, buffers = self.nets.discriminator(d.params, d.buffers, both)
         real_logits, fake_logits = logits.split(size, -1)
-        value = (loss.real(real_logits) + loss.fake(fake_logits)) / 2
+        value = loss.discriminator(real_logits, fake_logits).total
         # The sum keeps stacked trials apart: each loss depends on that trial's parameters only.
         gradients = torch.autograd.grad(value.sum(), list(d.params.values()))
         self.real.append(real_logits.detach())
@@ -180,10 +185,17 @@ class _Epoch:
         d = d._replace(buffers=buffers)
         return self.updates.discriminator(d, gradients, self.hyper.discriminator)
 
-    def generator_step(self, g: Player, d: Player, fake: Tensor) -> tuple[Player, Player]:
+    def generator_step(
+        self, g: Player, d: Player, fake: Tensor, real: Tensor
+    ) -> tuple[Player, Player]:
         """One update through the discriminator, on fakes that carry their graph."""
+        loss, compared = self.static.loss, None
         logits, buffers = self.nets.discriminator(d.params, d.buffers, fake)
-        value = self.static.loss.generator(logits)
+        if loss.needs_real:
+            with torch.no_grad():
+                compared, buffers = self.nets.discriminator(d.params, buffers, real)
+            self.compared.append(compared)
+        value = loss.generator(logits, compared)
         gradients = torch.autograd.grad(value.sum(), list(g.params.values()))
         self.generated.append(logits.detach())
         self.g_norms.append(self.norms(gradients))

@@ -34,14 +34,12 @@ def summarise(trace: Trace, loss: Loss, rounds: int) -> Summary:
         loss: The losses that made it.
         rounds: Rounds in the epoch.
     """
-    d_real, d_fake = loss.real(trace.real), loss.fake(trace.fake)
-    g_loss, d_loss = loss.generator(trace.generated), (d_real + d_fake) / 2
+    d_loss, d_real, d_fake = loss.discriminator(trace.real, trace.fake)
+    g_loss = loss.generator(trace.generated, trace.compared)
     right = accuracy(trace.real, trace.fake, loss.threshold)
     means = {
         "g_loss": g_loss.mean(),
         "d_loss": d_loss.mean(),
-        "d_loss_real": d_real.mean(),
-        "d_loss_fake": d_fake.mean(),
         "g_loss_std": g_loss.std(correction=0),
         "d_loss_std": d_loss.std(correction=0),
         "d_acc": right.mean.mean(),
@@ -51,6 +49,8 @@ def summarise(trace: Trace, loss: Loss, rounds: int) -> Summary:
         "g_grad_norm": trace.g_norms.mean(),
         "d_grad_norm": trace.d_norms.mean(),
     }
+    if d_real is not None and d_fake is not None:
+        means |= {"d_loss_real": d_real.mean(), "d_loss_fake": d_fake.mean()}
     if loss.is_probability:
         means["d_x"] = trace.real.sigmoid().mean()
         means["d_gz"] = trace.fake.sigmoid().mean()
