@@ -23,14 +23,15 @@ sys.path.insert(0, str(Path(__file__).parent))
 from baselines.tutorial_loop import TutorialImages, train_tutorial
 from machine import describe
 
-from gantune.config import Digits, MlpDiscriminator, MlpGenerator, Train, TrialConfig
+from gantune.config import TrialConfig
 from gantune.engine.data import load_dataset
 from gantune.engine.draws import draw_epoch
-from gantune.engine.engine import initial_state, static_part, trainable
-from gantune.engine.epoch import Hyper, Nets, Updates, run_epoch
+from gantune.engine.engine import hyper_part, initial_state, static_part, trainable
+from gantune.engine.epoch import Nets, Updates, run_epoch
 from gantune.engine.networks import build_discriminator, build_generator
-from gantune.engine.optim import adam_rates, fused_adam
+from gantune.engine.optim import fused_adam
 from gantune.engine.summary import summarise
+from gantune.parts import Digits, MlpDiscriminator, MlpGenerator, Train
 
 CPU = torch.device("cpu")
 
@@ -47,7 +48,7 @@ def gantune_speed(images: torch.Tensor, config: TrialConfig, steps: int) -> floa
     _, trace = run_epoch(
         static,
         trainable(state),
-        Hyper(adam_rates(options.generator, CPU), adam_rates(options.discriminator, CPU)),
+        hyper_part(config, CPU),
         draws,
         images,
         Nets(partial(generator, train=True), partial(discriminator, train=True)),

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from gantune.config import TrialConfig, all_paths, leaves, training_size
+from gantune.config import TrialConfig, all_paths, leaves, rounds_per_epoch, training_size
 from gantune.document import Document
 from gantune.errors import Problem
 from gantune.space import Parameter, ParameterSpec, Space, probes
@@ -148,6 +148,9 @@ def _common(path: list[str], words: list[str]) -> int:
 
 def check_trial(trial: TrialConfig) -> Iterator[tuple[str, str]]:
     """Yields (path, message) for fields that are valid alone and do not go together."""
+    every, rounds = getattr(trial.penalty, "every", 1), rounds_per_epoch(trial)
+    if rounds % every:
+        yield "penalty.every", f"every {every} rounds does not divide the epoch's {rounds} rounds"
     size, batch = training_size(trial.data), trial.train.batch_size
     if batch > size:
         yield "train.batch_size", f"a batch of {batch} is more than the {size} training samples"

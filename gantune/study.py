@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, Tag, model_validator
 
-from gantune.config import Options, TrialConfig, by_name, sections_at
+from gantune.config import TrialConfig, sections_at
+from gantune.parts import Options, by_name
 from gantune.space import ParameterSpec
 
 NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"

@@ -4,7 +4,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from gantune.config import Options, TrialConfig
+from gantune.config import TrialConfig
+from gantune.parts import Options
 from gantune.study import Goal
 
 Record = dict[str, Any]

@@ -15,6 +15,7 @@ from gantune.engine.data import DATASETS, load_dataset
 from gantune.engine.engine import static_part
 from gantune.engine.losses import LOSSES
 from gantune.engine.networks import DISCRIMINATORS, GENERATORS
+from gantune.engine.penalties import PENALTIES
 from gantune.study import with_values
 
 
@@ -27,6 +28,7 @@ def test_every_name_has_an_implementation() -> None:
     assert names("generator") == set(GENERATORS)
     assert names("discriminator") == set(DISCRIMINATORS)
     assert names("loss") == set(LOSSES)
+    assert names("penalty") == set(PENALTIES)
 
 
 def test_lane_fields_are_the_rates_and_static_ones_the_shapes() -> None:

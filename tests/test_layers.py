@@ -11,7 +11,8 @@ PACKAGE = Path(__file__).parent.parent / "gantune"
 # From the bottom up; a module imports from its own layer or from one below.
 LAYERS = [
     {"errors", "seeds", "columns"},
-    {"document", "storage", "lock", "config"},
+    {"document", "storage", "lock", "parts"},
+    {"config"},
     {"space"},
     {"study"},
     {"checks"},

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gantune.config import Digits, Grid, Ring
 from gantune.engine.mixtures import grid_centers, ring_centers, sample_mixture
+from gantune.parts import Digits, Grid, Ring
 
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]

@@ -19,10 +19,12 @@ class Draws(NamedTuple):
     Attributes:
         indices: (rounds * d_steps, B) rows of the training data, each pass in a new order.
         latents: (rounds * latents per round, B, latent_dim).
+        mix: (rounds * d_steps, B) from U(0, 1), for penalties between samples.
     """
 
     indices: Tensor
     latents: Tensor
+    mix: Tensor
 
 
 def keyed_generator(device: torch.device, *keys: int | str) -> torch.Generator:
@@ -60,7 +62,9 @@ def draw_epoch(
     count = rounds * latents_per_round(config)
     rng = keyed_generator(device, seed, epoch, "latents")
     shape = (count, train.batch_size, options.latent_dim)
-    return Draws(indices, draw_latents(shape, options.latent, rng))
+    rng_mix = keyed_generator(device, seed, epoch, "mix")
+    mix = torch.rand(indices.shape, generator=rng_mix, device=device)
+    return Draws(indices, draw_latents(shape, options.latent, rng), mix)
 
 
 def latents_per_round(config: TrialConfig) -> int:

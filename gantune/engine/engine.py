@@ -24,11 +24,13 @@ from gantune.engine.materials import Materials
 from gantune.engine.networks import build_discriminator, build_generator
 from gantune.engine.networks.base import Network
 from gantune.engine.optim import adam_rates, fused_adam, new_player
+from gantune.engine.penalties import PENALTIES
 from gantune.engine.state import State, Tensors, all_finite, map_state
 from gantune.engine.summary import ROUND_COLUMNS, Summary, summarise
 from gantune.errors import UsageError
 from gantune.metrics.discriminator import accuracy
 from gantune.metrics.evaluator import Evaluator
+from gantune.parts import WeightClip
 from gantune.trial import MAX_TRACE, Record, TrialSpec
 
 IMAGE_SAMPLES = 1000
@@ -103,10 +105,7 @@ class Engine:
         return Lane(
             spec=spec,
             static=static_part(config),
-            hyper=Hyper(
-                adam_rates(optimizer.generator, self.device),
-                adam_rates(optimizer.discriminator, self.device),
-            ),
+            hyper=hyper_part(config, self.device),
             updates=Updates(fused_adam(optimizer.generator), fused_adam(optimizer.discriminator)),
             generator=generator,
             discriminator=discriminator,
@@ -194,6 +193,20 @@ def static_part(config: TrialConfig) -> Static:
         g_steps=train.g_steps,
         share_fake=train.share_fake,
         loss=LOSSES[config.loss.name],
+        penalty=PENALTIES[config.penalty.name],
+        penalty_every=getattr(config.penalty, "every", 1),
+        clips_weights=isinstance(config.penalty, WeightClip),
+    )
+
+
+def hyper_part(config: TrialConfig, device: torch.device) -> Hyper:
+    """What may differ between stacked trials, as tensors."""
+    penalty = config.penalty
+    weight = penalty.bound if isinstance(penalty, WeightClip) else getattr(penalty, "weight", 0.0)
+    return Hyper(
+        adam_rates(config.optimizer.generator, device),
+        adam_rates(config.optimizer.discriminator, device),
+        torch.tensor(weight, dtype=torch.float32, device=device),
     )
 
 

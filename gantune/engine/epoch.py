@@ -14,6 +14,7 @@ from torch import Tensor
 from gantune.engine.draws import Draws
 from gantune.engine.losses import Loss
 from gantune.engine.optim import AdamRates, Update
+from gantune.engine.penalties import PenaltyTerm, clip_weights
 from gantune.engine.state import Player, State, Tensors
 
 Apply = Callable[[Tensors, Tensors, Tensor], tuple[Tensor, Tensors]]
@@ -27,6 +28,9 @@ class Static(NamedTuple):
     g_steps: int
     share_fake: bool
     loss: Loss
+    penalty: PenaltyTerm | None
+    penalty_every: int
+    clips_weights: bool
 
 
 class Hyper(NamedTuple):
@@ -34,6 +38,7 @@ class Hyper(NamedTuple):
 
     generator: AdamRates
     discriminator: AdamRates
+    penalty: Tensor  # its weight, or the bound of a weight clip
 
 
 class Nets(NamedTuple):
@@ -59,6 +64,7 @@ class Trace(NamedTuple):
         real: (..., U, B) the discriminator's logits of real samples before each update.
         fake: (..., U, B) its logits of generated samples.
         generated: (..., U', B) its logits in the generator's updates.
+        penalty: (..., U) weighted penalty that was added; None without one.
         compared: (..., U', B) its logits of real samples there; None unless the loss needs them.
         d_norms: (..., U) norms of the discriminator's gradient.
         g_norms: (..., U') norms of the generator's gradient.
@@ -67,6 +73,7 @@ class Trace(NamedTuple):
     real: Tensor
     fake: Tensor
     generated: Tensor
+    penalty: Tensor | None
     compared: Tensor | None
     d_norms: Tensor
     g_norms: Tensor
@@ -102,6 +109,7 @@ def run_epoch(
         torch.stack(epoch.real, -2),
         torch.stack(epoch.fake, -2),
         torch.stack(epoch.generated, -2),
+        torch.stack(epoch.penalty, -1) if epoch.penalty else None,
         torch.stack(epoch.compared, -2) if epoch.compared else None,
         _total_norms(epoch.d_norms),
         _total_norms(epoch.g_norms),
@@ -137,6 +145,7 @@ class _Epoch:
         self.real: list[Tensor] = []
         self.fake: list[Tensor] = []
         self.generated: list[Tensor] = []
+        self.penalty: list[Tensor] = []
         self.compared: list[Tensor] = []
         self.d_norms: list[list[Tensor]] = []
         self.g_norms: list[list[Tensor]] = []
@@ -148,9 +157,9 @@ class _Epoch:
         for i in range(static.d_steps):
             is_shared = static.share_fake and i == static.d_steps - 1
             g, fake = self.generate(g, latent, with_graph=is_shared)
-            rows = self.draws.indices.select(self.axis, number * static.d_steps + i)
-            real = self.data[rows]
-            d = self.discriminator_step(d, real, fake.detach())
+            update = number * static.d_steps + i
+            real = self.data[self.draws.indices.select(self.axis, update)]
+            d = self.discriminator_step(d, real, fake.detach(), number, update)
             latent += 1
         for i in range(static.g_steps):
             if i > 0 or not static.share_fake:
@@ -166,8 +175,10 @@ class _Epoch:
             fake, buffers = self.nets.generator(g.params, g.buffers, z)
         return g._replace(buffers=buffers), fake
 
-    def discriminator_step(self, d: Player, real: Tensor, fake: Tensor) -> Player:
-        """One update on a real and a generated batch.
+    def discriminator_step(
+        self, d: Player, real: Tensor, fake: Tensor, number: int, update: int
+    ) -> Player:
+        """One update (counted in the epoch) on a real and a generated batch.
 
         They go through the network as one batch: it has no layer that couples samples, so this is
         the same function at half the calls.
@@ -177,13 +188,33 @@ class _Epoch:
         logits, buffers = self.nets.discriminator(d.params, d.buffers, both)
         real_logits, fake_logits = logits.split(size, -1)
         value = loss.discriminator(real_logits, fake_logits).total
+        if self.static.penalty is not None:
+            added = self.penalty_term(d, real, fake, number, update)
+            value = value + added
+            self.penalty.append(added.detach())
         # The sum keeps stacked trials apart: each loss depends on that trial's parameters only.
         gradients = torch.autograd.grad(value.sum(), list(d.params.values()))
         self.real.append(real_logits.detach())
         self.fake.append(fake_logits.detach())
         self.d_norms.append(self.norms(gradients))
         d = d._replace(buffers=buffers)
-        return self.updates.discriminator(d, gradients, self.hyper.discriminator)
+        d = self.updates.discriminator(d, gradients, self.hyper.discriminator)
+        return clip_weights(d, self.hyper.penalty) if self.static.clips_weights else d
+
+    def penalty_term(
+        self, d: Player, real: Tensor, fake: Tensor, number: int, update: int
+    ) -> Tensor:
+        """The weighted penalty (...,): zero in the rounds that a lazy one leaves out."""
+        every, term = self.static.penalty_every, self.static.penalty
+        assert term is not None
+        if number % every:
+            return torch.zeros_like(self.hyper.penalty)
+
+        def critic(samples: Tensor) -> Tensor:
+            return self.nets.discriminator(d.params, d.buffers, samples)[0]
+
+        mix = self.draws.mix.select(self.axis, update)
+        return self.hyper.penalty * every * term(critic, real, fake, mix)
 
     def generator_step(
         self, g: Player, d: Player, fake: Tensor, real: Tensor

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gantune.config import Adam
 from gantune.engine.state import Player, Tensors
+from gantune.parts import Adam
 
 
 class AdamRates(NamedTuple):

@@ -51,6 +51,8 @@ def summarise(trace: Trace, loss: Loss, rounds: int) -> Summary:
     }
     if d_real is not None and d_fake is not None:
         means |= {"d_loss_real": d_real.mean(), "d_loss_fake": d_fake.mean()}
+    if trace.penalty is not None:
+        means["penalty"] = trace.penalty.mean()
     if loss.is_probability:
         means["d_x"] = trace.real.sigmoid().mean()
         means["d_gz"] = trace.fake.sigmoid().mean()

@@ -2,8 +2,9 @@
 
 import torch
 
-from gantune.config import MlpGenerator, Train, TrialConfig
+from gantune.config import TrialConfig
 from gantune.engine.draws import draw_epoch, draw_latents, keyed_generator
+from gantune.parts import MlpGenerator, Train
 from gantune.seeds import derive_seed
 
 CPU = torch.device("cpu")

@@ -1,6 +1,6 @@
 """The step: right, pure, free of host syncs, and the same for stacked trials."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 import pytest
@@ -9,28 +9,25 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
-from gantune.config import (
-    Adam,
-    MlpDiscriminator,
-    MlpGenerator,
-    Optimizers,
-    Train,
-    TrialConfig,
-)
+from gantune.config import TrialConfig
 from gantune.engine.draws import Draws, draw_epoch
-from gantune.engine.engine import generate, initial_state, static_part, trainable
+from gantune.engine.engine import generate, hyper_part, initial_state, static_part, trainable
 from gantune.engine.epoch import Hyper, Nets, Trace, Updates, run_epoch
 from gantune.engine.losses import LOSSES
 from gantune.engine.networks import build_discriminator, build_generator
-from gantune.engine.optim import AdamRates, adam_rates, functional_adam, fused_adam
+from gantune.engine.optim import AdamRates, functional_adam, fused_adam
+from gantune.engine.penalties import PENALTIES
 from gantune.engine.state import Player, State, map_state, stack, unstack
+from gantune.parts import Adam, MlpDiscriminator, MlpGenerator, Optimizers, Train
 from gantune.study import with_values
 
 CPU = torch.device("cpu")
 SHAPE = (1, 4, 4)
 
 
-def config(*, loss: str = "non_saturating", **train: object) -> TrialConfig:
+def config(
+    *, loss: str = "non_saturating", penalty: str = "none", every: int = 1, **train: object
+) -> TrialConfig:
     rates = Optimizers(
         generator=Adam(lr=1e-3, beta1=0.4), discriminator=Adam(lr=2e-3, beta1=0.6, beta2=0.99)
     )
@@ -41,7 +38,8 @@ def config(*, loss: str = "non_saturating", **train: object) -> TrialConfig:
         optimizer=rates,
         train=Train.model_validate(options),
     )
-    return with_values(trial, {"loss.name": loss})
+    changes = {"loss.name": loss, "penalty.name": penalty}
+    return with_values(trial, changes | ({"penalty.every": every} if every > 1 else {}))
 
 
 def data(seed: int = 0) -> Tensor:
@@ -56,8 +54,19 @@ def networks(trial: TrialConfig) -> Nets:
 
 
 def hyper(trial: TrialConfig) -> Hyper:
+    return hyper_part(trial, CPU)
+
+
+def map_hyper(function: Callable[..., Tensor], *hypers: Hyper) -> Hyper:
+    """Applies a function to the tensors that stand at the same place of each."""
+
+    def rates(parts: Iterable[AdamRates]) -> AdamRates:
+        return AdamRates(*(function(*tensors) for tensors in zip(*parts, strict=True)))
+
     return Hyper(
-        adam_rates(trial.optimizer.generator, CPU), adam_rates(trial.optimizer.discriminator, CPU)
+        rates(h.generator for h in hypers),
+        rates(h.discriminator for h in hypers),
+        function(*(h.penalty for h in hypers)),
     )
 
 
@@ -183,10 +192,15 @@ def test_ten_rounds_equal_a_plain_pytorch_loop(order: dict[str, object], form: s
     torch.testing.assert_close(statistics["1.var"], g.norm.running_var, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    "order",
-    [*ORDERS, *({"loss": name} for name in sorted(LOSSES)), {"loss": "relativistic", "g_steps": 2}],
-)
+STACKED = [
+    *ORDERS,
+    {"loss": "relativistic", "g_steps": 2},
+    {"penalty": "wgan_gp", "every": 5, "d_steps": 2},
+    *({"loss": loss, "penalty": name} for loss in sorted(LOSSES) for name in sorted(PENALTIES)),
+]
+
+
+@pytest.mark.parametrize("order", STACKED, ids=str)
 def test_three_stacked_trials_give_what_three_solo_runs_give(order: dict[str, object]) -> None:
     rates = (1e-3, 3e-4, 2e-3)
     trials = [
@@ -201,10 +215,7 @@ def test_three_stacked_trials_give_what_three_solo_runs_give(order: dict[str, ob
     stacked, trace = run_epoch(
         static,
         stack([trainable(start(trial, seed)) for seed, trial in enumerate(trials)]),
-        Hyper(
-            AdamRates(*map(torch.stack, zip(*(h.generator for h in hypers), strict=True))),
-            AdamRates(*map(torch.stack, zip(*(h.discriminator for h in hypers), strict=True))),
-        ),
+        map_hyper(lambda *tensors: torch.stack(tensors), *hypers),
         Draws(*map(torch.stack, zip(*draws, strict=True))),
         data(),
         Nets(
@@ -226,17 +237,18 @@ def test_three_stacked_trials_give_what_three_solo_runs_give(order: dict[str, ob
             torch.testing.assert_close(ours[seed], theirs, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.parametrize("penalty", sorted(PENALTIES))
 @pytest.mark.parametrize("loss", sorted(LOSSES))
 @pytest.mark.parametrize("form", ["fused", "functional"])
-def test_the_step_never_reads_a_value(form: str, loss: str) -> None:
+def test_the_step_never_reads_a_value(form: str, loss: str, penalty: str) -> None:
     """On fake tensors there are no values: reading one, or branching on one, raises."""
-    trial = config(d_steps=2, loss=loss)
+    trial = config(d_steps=2, loss=loss, penalty=penalty)
     updates = fused(trial) if form == "fused" else FUNCTIONAL
     with FakeTensorMode() as mode:
         shape = (20, 8, 3)
         state = trainable(map_state(mode.from_tensor, start(trial, 0)))
-        rates = Hyper(*(AdamRates(*map(mode.from_tensor, r)) for r in hyper(trial)))
-        draws = Draws(torch.zeros(20, 8, dtype=torch.long), torch.zeros(shape))
+        rates = map_hyper(mode.from_tensor, hyper(trial))
+        draws = Draws(torch.zeros(20, 8, dtype=torch.long), torch.zeros(shape), torch.zeros(20, 8))
         end, trace = run_epoch(
             static_part(trial),
             state,
@@ -260,8 +272,9 @@ def test_a_host_sync_in_the_step_would_be_caught() -> None:
     trial = config()
     with FakeTensorMode() as mode, pytest.raises(DataDependentOutputException):
         state = trainable(map_state(mode.from_tensor, start(trial, 0)))
-        rates = Hyper(*(AdamRates(*map(mode.from_tensor, r)) for r in hyper(trial)))
-        draws = Draws(torch.zeros(10, 8, dtype=torch.long), torch.zeros(10, 8, 3))
+        rates = map_hyper(mode.from_tensor, hyper(trial))
+        shape = (10, 8, 3)
+        draws = Draws(torch.zeros(10, 8, dtype=torch.long), torch.zeros(shape), torch.zeros(10, 8))
         run_epoch(
             static_part(trial),
             state,

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from gantune.config import Digits, Ring
 from gantune.engine.data import load_dataset
 from gantune.metrics.evaluator import Evaluator
 from gantune.metrics.reference import Reference, cache_dir, cached_classifier, make_reference
+from gantune.parts import Digits, Ring
 
 CPU = torch.device("cpu")
 

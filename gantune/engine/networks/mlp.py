@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gantune.config import MlpDiscriminator, MlpGenerator
 from gantune.engine.networks.base import Shape, Tensors
+from gantune.parts import MlpDiscriminator, MlpGenerator
 
 ACTIVATIONS: dict[str, Callable[[Tensor, float], Tensor]] = {
     "leaky_relu": F.leaky_relu,
