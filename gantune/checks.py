@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from gantune.config import TrialConfig, all_paths, leaves, rounds_per_epoch, training_size
 from gantune.document import Document
 from gantune.errors import Problem
+from gantune.parts import PenaltyTerm
 from gantune.space import Parameter, ParameterSpec, Space, probes
 from gantune.study import OBJECTIVES, ONLY_FOR, Study, with_values
 
@@ -22,10 +23,11 @@ def check_study(document: Document, study: Study | None) -> list[Problem]:
         document: The file, for line numbers, and for the checks that need no valid study.
         study: The study where its fields are valid on their own; None where they are not.
     """
-    problems = list(_check_paths(document))
+    problems = [*_check_paths(document), *_check_metric(document)]
     if study is None or problems:
         return problems
     problems += _check_objective(document, study)
+    problems += _check_epochs(document, study)
     cycle = _find_cycle(study.search)
     if cycle:
         where = document.where(("search", cycle[0]))
@@ -43,7 +45,7 @@ def search_space(study: Study) -> Space:
         assert ready, "a checked study has no cycle"
         ordered += ready
         waiting = {path: spec for path, spec in waiting.items() if path not in ready}
-    base = {p: value for p, value, _ in leaves(study.trial) if p not in study.search}
+    base = {path: value for path, value, _ in leaves(study.trial)}
     return Space(tuple(Parameter(path, study.search[path]) for path in ordered), base)
 
 
@@ -76,15 +78,30 @@ def _near(path: str, known: list[str]) -> str:
     return f"; did you mean {match[0]}?" if match else ""
 
 
+def _check_metric(document: Document) -> Iterator[Problem]:
+    tree = document.value
+    objective = tree.get("objective") if isinstance(tree, dict) else None
+    metric = objective.get("metric") if isinstance(objective, dict) else None
+    if isinstance(metric, str) and metric not in OBJECTIVES:
+        near = _near(metric, list(OBJECTIVES)) or f"; known: {', '.join(OBJECTIVES)}"
+        where = document.where(("objective", "metric"))
+        yield Problem(where, "objective.metric", f"unknown metric {metric!r}{near}")
+
+
+def _check_epochs(document: Document, study: Study) -> Iterator[Problem]:
+    spec = study.search.get("train.epochs")
+    if spec and (spec.times or spec.same_as):
+        message = "must stand on its own: the rungs follow from its largest value"
+        yield Problem(document.where(("search", "train.epochs")), "search.train.epochs", message)
+
+
 def _check_objective(document: Document, study: Study) -> Iterator[Problem]:
     metric = study.objective.metric
     where = document.where(("objective", "metric"))
-    if metric not in OBJECTIVES:
-        near = _near(metric, list(OBJECTIVES)) or f"; known: {', '.join(OBJECTIVES)}"
-        message = f"unknown metric {metric!r}{near}"
-        yield Problem(where, "objective.metric", message)
-        return
     names = {study.trial.data.name, *_searched_values(study, "data.name")}
+    if metric == "frechet_distance" and len(names) > 1:
+        message = f"distances to different data sets do not compare: {', '.join(sorted(names))}"
+        yield Problem(where, "objective.metric", message)
     for name in sorted(names - set(ONLY_FOR.get(metric, names))):
         message = f"{metric} does not exist for {name}, only for {', '.join(ONLY_FOR[metric])}"
         yield Problem(where, "objective.metric", message)
@@ -114,7 +131,9 @@ def _find_cycle(search: Mapping[str, ParameterSpec]) -> list[str] | None:
 
 def _check_draws(document: Document, study: Study) -> Iterator[Problem]:
     seen: dict[str, int] = {}
+    existing: set[str] = set()
     for what, values in probes(search_space(study)):
+        existing |= set(values)
         try:
             trial = with_values(study.trial, values)
         except ValidationError as error:
@@ -126,6 +145,9 @@ def _check_draws(document: Document, study: Study) -> Iterator[Problem]:
         else:
             for path, message in check_trial(trial):
                 yield from _once(seen, document, path, f"{what}: {message}")
+    for path in sorted(set(study.search) - existing):
+        message = f"it never exists: no configuration meets {study.search[path].when}"
+        yield Problem(document.where(("search", path)), f"search.{path}", message)
 
 
 def _once(seen: dict[str, int], document: Document, path: str, message: str) -> Iterator[Problem]:
@@ -148,9 +170,10 @@ def _common(path: list[str], words: list[str]) -> int:
 
 def check_trial(trial: TrialConfig) -> Iterator[tuple[str, str]]:
     """Yields (path, message) for fields that are valid alone and do not go together."""
-    every, rounds = getattr(trial.penalty, "every", 1), rounds_per_epoch(trial)
-    if rounds % every:
-        yield "penalty.every", f"every {every} rounds does not divide the epoch's {rounds} rounds"
+    penalty, rounds = trial.penalty, rounds_per_epoch(trial)
+    if isinstance(penalty, PenaltyTerm) and rounds % penalty.every:
+        message = f"every {penalty.every} rounds does not divide the epoch's {rounds} rounds"
+        yield "penalty.every", message
     size, batch = training_size(trial.data), trial.train.batch_size
     if batch > size:
         yield "train.batch_size", f"a batch of {batch} is more than the {size} training samples"

@@ -117,12 +117,17 @@ def stop(
     runs_dir: RunsDir = Path("runs"),
 ) -> None:
     """End a running study, or one of its trials, cleanly, from another terminal."""
+    from gantune.analysis.run import load
     from gantune.lock import is_held
     from gantune.paths import RunPaths
 
     paths = RunPaths(find_run(run, runs_dir))
     if not is_held(paths.lock):
         raise UsageError(f"{paths.root} is not running")
+    if trial is not None:
+        running = load(paths.root).trials.query("status == 'running'")["number"]
+        if trial not in set(running):
+            raise UsageError(f"trial {trial} is not running; running: {sorted(running)}")
     paths.control.mkdir(exist_ok=True)
     what = "all" if trial is None else str(trial)
     (paths.control / f"stop-{what}").touch()

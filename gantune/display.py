@@ -4,12 +4,12 @@ import random
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
 from rich.console import Console
 from rich.table import Table
 
 from gantune.checks import search_space
 from gantune.config import rounds_per_epoch
+from gantune.document import write_document
 from gantune.errors import GantuneError, UsageError
 from gantune.space import Parameter, RandomSource, propose
 from gantune.study import Asha, Study
@@ -26,7 +26,7 @@ EPOCH_COLUMNS = ("epoch", "g_loss", "d_loss", "d_acc", "d_auc", "modes", "object
 
 def show_study(study: Study, console: Console) -> None:
     """Prints a study as resolved, and what it would use."""
-    plain(console, yaml.safe_dump({"trial": study.trial.model_dump(mode="json")}, sort_keys=False))
+    plain(console, write_document({"trial": study.trial.model_dump(mode="json")}))
     for path, spec in study.search.items():
         parameter = Parameter(path, spec)
         plain(console, f"{path}: {', '.join(describe(parameter))}")

@@ -5,8 +5,10 @@ ninety, and of two equal keys the last one wins without a word. A study file des
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -96,6 +98,24 @@ def parse_document(text: str, *, source: str) -> Document:
 def parse_scalar(text: str) -> Value:
     """Parses one value as a study file would: ``1e-4``, ``[1, 2]``, ``adam``, ``{a: 1}``."""
     return parse_document(text or "''", source=f"value {text!r}").value
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes what a reader of YAML 1.2 would take for something else than text."""
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    plain = yaml.ScalarNode("tag:yaml.org,2002:str", text)
+    style = None if _scalar(plain) == text else "'"
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent_text)
+
+
+def write_document(tree: Mapping[str, Any]) -> str:
+    """Plain data as YAML that :func:`parse_document` reads back as it was."""
+    return str(yaml.dump(dict(tree), Dumper=_Dumper, sort_keys=False, allow_unicode=True))
 
 
 def _explain(error: yaml.MarkedYAMLError) -> str:

@@ -84,7 +84,7 @@ class Host:
         folder = Path(spec.folder)
         with _storage_errors():
             attempt = claim_attempt(folder)
-        engine = self._engine(spec.config)
+        engine = self._engine(spec)
         checkpoint = read_checkpoint(folder / "last")
         last = CheckpointWriter(folder / "last", attempt)
         best = CheckpointWriter(folder / "best", attempt)
@@ -92,7 +92,8 @@ class Host:
             trial = _Open(engine.open(spec, None, 0), engine, last, best)
         else:
             meta = checkpoint.meta
-            if meta["config"] != spec.config.model_dump(mode="json"):
+            # Validated first: a field that is newer than the checkpoint has its default.
+            if TrialConfig.model_validate(meta["config"]) != spec.config:
                 message = f"{checkpoint.path} is of another configuration of this trial"
                 raise CheckpointError(message)
             state = unflatten(safetensors.torch.load(checkpoint.data))
@@ -132,10 +133,11 @@ class Host:
         """Forgets a trial; its checkpoints stay."""
         del self._open[handle]
 
-    def _engine(self, config: TrialConfig) -> Engine:
-        key, device = materials_key(config), choose_device(config.device)
+    def _engine(self, spec: TrialSpec) -> Engine:
+        key = materials_key(spec.config)
+        device = choose_device(spec.config.device, has_gpu=spec.gpu > 0)
         if key not in self._materials:
-            self._materials[key] = make_materials(config)
+            self._materials[key] = make_materials(spec.config)
         if (key, str(device)) not in self._engines:
             self._engines[key, str(device)] = Engine(self._materials[key], device)
         return self._engines[key, str(device)]

@@ -69,8 +69,12 @@ def _with_overrides(document: Document, overrides: Sequence[str]) -> Document:
         search = tree.get("search")
         if words[0] == "trial" and isinstance(search, dict):
             fixed = ".".join(words[1:])
-            tree["search"] = {key: spec for key, spec in search.items() if key != fixed}
-        lines.update({tuple(words[:end]): 0 for end in range(len(words), len(words) + 1)})
+            tree["search"] = {
+                key: spec
+                for key, spec in search.items()
+                if key != fixed and not key.startswith(f"{fixed}.")
+            }
+        lines[tuple(words)] = 0
     if problems:
         raise ConfigError(document.source, problems)
     return Document(document.source, tree, lines)

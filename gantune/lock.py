@@ -4,9 +4,11 @@ import fcntl
 import json
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from gantune.errors import UsageError
 
@@ -23,16 +25,25 @@ def hold_lock(path: Path) -> Iterator[None]:
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}") from None
     with opened as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _take(file):
             holder = _holder(path)
             message = f"{path.parent} is being run by {holder}; wait for it, or stop it with "
-            raise UsageError(f"{message}`gantune stop {path.parent}`") from None
+            raise UsageError(f"{message}`gantune stop {path.parent}`")
         file.truncate(0)
         file.write(json.dumps({"host": socket.gethostname(), "pid": os.getpid()}))
         file.flush()
         yield
+
+
+def _take(file: TextIO) -> bool:
+    for _ in range(10):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.05)  # a reader that looks whether the run is live holds it for a moment
+        else:
+            return True
+    return False
 
 
 def _holder(path: Path) -> str:

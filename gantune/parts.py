@@ -156,36 +156,37 @@ class WeightClip(Options):
     bound: Annotated[float, Field(gt=0, le=1000), LANE] = 0.01
 
 
-class R1(Options):
-    """weight / 2 * E ||grad D(x)||^2 (Mescheder et al. 2018)."""
+class PenaltyTerm(Options):
+    """A term that is added to the discriminator's loss."""
 
-    name: Literal["r1"] = "r1"
+    name: str
     weight: Weight = 1.0
     every: Every = Field(1, description="Rounds between uses; the term is multiplied by it.")
 
 
-class R2(Options):
+class R1(PenaltyTerm):
+    """weight / 2 * E ||grad D(x)||^2 (Mescheder et al. 2018)."""
+
+    name: Literal["r1"] = "r1"
+
+
+class R2(PenaltyTerm):
     """weight / 2 * E ||grad D(G(z))||^2 (Mescheder et al. 2018)."""
 
     name: Literal["r2"] = "r2"
-    weight: Weight = 1.0
-    every: Every = 1
 
 
-class R1R2(Options):
+class R1R2(PenaltyTerm):
     """R1 and R2 with one weight (Huang et al. 2024)."""
 
     name: Literal["r1_r2"] = "r1_r2"
-    weight: Weight = 1.0
-    every: Every = 1
 
 
-class WganGp(Options):
+class WganGp(PenaltyTerm):
     """weight * E (||grad D|| - 1)^2 between real and generated samples (Gulrajani et al. 2017)."""
 
     name: Literal["wgan_gp"] = "wgan_gp"
     weight: Weight = 10.0
-    every: Every = 1
 
 
 class Adam(Options):

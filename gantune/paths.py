@@ -1,4 +1,4 @@
-"""Names every file of a run; nothing else in the package builds a path inside one."""
+"""Names the files of a run."""
 
 import re
 from dataclasses import dataclass

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 
 from gantune.columns import EPOCHS, STEPS, TRIALS, Column
+from gantune.storage import sync_folder, write_atomically
 
 Row = Mapping[str, Any]
 
@@ -56,6 +57,7 @@ class TableWriter:
         batch = pa.RecordBatch.from_pylist(list(rows), schema=self._schema)
         if self._open is None:
             created = open(self._path, "xb")
+            sync_folder(self._path.parent)
             self._open = created, pa.ipc.new_stream(created, self._schema)
         file, writer = self._open
         writer.write_batch(batch)
@@ -76,19 +78,31 @@ def _segments(folder: Path) -> list[Path]:
 
 
 def read_table(folder: Path) -> pa.Table:
-    """Reads every whole batch of a table, in order of arrival; a missing table is empty."""
+    """Reads every whole batch of a table, in order of arrival; a missing table is empty.
+
+    Raises:
+        OSError: A segment cannot be read.
+    """
     schema = SCHEMAS[folder.name]
-    batches = [batch for path in _segments(folder) for batch in _whole_batches(path, schema)]
+    batches = [batch for data in _read_segments(folder) for batch in _whole_batches(data, schema)]
     return pa.Table.from_batches(batches, schema=schema)
 
 
-def _whole_batches(path: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+def _read_segments(folder: Path) -> list[bytes]:
+    while True:
+        try:
+            return [path.read_bytes() for path in _segments(folder)]
+        except FileNotFoundError:
+            continue  # compacted between listing and reading: list again
+
+
+def _whole_batches(data: bytes, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     try:
-        reader = pa.ipc.open_stream(path.read_bytes())
+        reader = pa.ipc.open_stream(data)
         while True:
             yield _conform(reader.read_next_batch(), schema)
     except (StopIteration, EOFError, pa.ArrowInvalid, OSError):
-        return  # the end, or a torn batch: what a crash in the middle of a write leaves
+        return  # the end, or a torn batch (Arrow's OSError): what a crash while writing leaves
 
 
 def _conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
@@ -115,12 +129,9 @@ def compact(folder: Path) -> None:
     if not segments:
         return
     table = read_table(folder).combine_chunks()
-    temporary = segments[0].with_suffix(".tmp")
-    with open(temporary, "wb") as file:
-        with pa.ipc.new_stream(file, table.schema) as writer:
-            writer.write_table(table, max_chunksize=65_536)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, segments[0])
+    buffer = pa.BufferOutputStream()
+    with pa.ipc.new_stream(buffer, table.schema) as writer:
+        writer.write_table(table, max_chunksize=65_536)
+    write_atomically(segments[0], buffer.getvalue().to_pybytes())
     for path in segments[1:]:
         path.unlink()

@@ -114,7 +114,7 @@ class Space:
     """Parameters in an order in which each comes after those that it refers to."""
 
     parameters: tuple[Parameter, ...]
-    base: Mapping[str, Any] = field(repr=False)  # values of the paths that are not searched
+    base: Mapping[str, Any] = field(repr=False)  # the base trial's value of every path
 
     @property
     def conditional(self) -> bool:
@@ -146,19 +146,19 @@ def propose(space: Space, source: Suggests) -> dict[str, Any]:
         hold is absent and keeps the base trial's value.
     """
     values: dict[str, Any] = {}
-    known = dict(space.base)
+    searched = {parameter.path for parameter in space.parameters}
+    # A condition on a path that is searched and inactive does not hold.
+    known = {path: value for path, value in space.base.items() if path not in searched}
     for parameter in space.parameters:
         if not _is_active(parameter, known):
             continue
         spec = parameter.spec
-        refers_to = spec.same_as or spec.times
-        if refers_to and refers_to not in known:
-            continue
+        referred = {**space.base, **known}
         if spec.same_as:
-            value = known[spec.same_as]
+            value = referred[spec.same_as]
         else:
             value = _suggest(parameter, source)
-            value = value * known[spec.times] if spec.times else value
+            value = value * referred[spec.times] if spec.times else value
         values[parameter.path] = known[parameter.path] = value
     return values
 
@@ -246,6 +246,21 @@ class FixedSource(RandomSource):
         return encode(self._fixed[name]) if name in self._fixed else drawn
 
 
+def _activating(parameter: Parameter, by_path: Mapping[str, Parameter]) -> dict[str, Any]:
+    """Values under which a parameter exists, as far as choices can have them."""
+    fixed: dict[str, Any] = {}
+    for path, wanted in (parameter.spec.when or {}).items():
+        parent = by_path.get(path)
+        if parent is None:
+            continue
+        fixed |= _activating(parent, by_path)
+        options = wanted if isinstance(wanted, list) else [wanted]
+        possible = [value for value in options if value in parent.ends()]
+        if parent.spec.domain == "choice" and possible:
+            fixed[parent.key] = possible[0]
+    return fixed
+
+
 def probes(space: Space, draws: int = 1000) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yields (what it is, configuration) for the corners and a sample of the joint space.
 
@@ -253,17 +268,23 @@ def probes(space: Space, draws: int = 1000) -> Iterator[tuple[str, dict[str, Any
     are more), and ``draws`` random draws.
     """
     rng = random.Random(0)
+    by_path = {parameter.path: parameter for parameter in space.parameters}
     for parameter in space.parameters:
-        for value in parameter.ends():
-            fixed = FixedSource({parameter.key: value}, rng)
-            yield f"{parameter.key} = {value}", propose(space, fixed)
+        active = _activating(parameter, by_path)
+        factor_of = by_path.get(parameter.spec.times or "")
+        corners = factor_of.ends() if factor_of else [None]
+        for value, corner in itertools.product(parameter.ends(), corners):
+            fixed = {**active, parameter.key: value}
+            if factor_of:
+                fixed |= {**_activating(factor_of, by_path), factor_of.key: corner}
+            yield f"{parameter.key} = {value}", propose(space, FixedSource(fixed, rng))
     choices = [(p.key, v) for p in space.parameters if p.spec.domain == "choice" for v in p.ends()]
     pairs = list(itertools.combinations(choices, 2))
     if len(pairs) > MAX_PAIRS:
         pairs = rng.sample(pairs, MAX_PAIRS)
     for (key, value), (other, second) in pairs:
         if key != other:
-            fixed = FixedSource({key: value, other: second}, rng)
-            yield f"{key} = {value} with {other} = {second}", propose(space, fixed)
+            pair = FixedSource({key: value, other: second}, rng)
+            yield f"{key} = {value} with {other} = {second}", propose(space, pair)
     for _ in range(draws):
         yield "a random draw", propose(space, RandomSource(rng))

@@ -113,9 +113,11 @@ class Study(Options):
     @property
     def max_epochs(self) -> int:
         """The largest number of epochs that a trial of this study can have."""
-        spec = self.search.get("train.epochs")
-        ends = getattr(spec, spec.domain) if spec and spec.domain else [self.trial.train.epochs]
-        return int(max(ends))
+        epochs, spec = [self.trial.train.epochs], self.search.get("train.epochs")
+        if spec and spec.domain:
+            # Where a condition does not hold the base trial's value does.
+            epochs = [*getattr(spec, spec.domain), *(epochs if spec.when else ())]
+        return int(max(epochs))
 
     @property
     def rungs(self) -> tuple[int, ...]:

@@ -31,6 +31,7 @@ class TrialSpec(Options):
         rungs: Epochs at which the scheduler decides.
         folder: Where its checkpoints go.
         threads: Threads it may use.
+        gpu: GPUs (or the share of one) that it was given.
     """
 
     trial_id: str
@@ -42,6 +43,7 @@ class TrialSpec(Options):
     rungs: Annotated[tuple[int, ...], Field(strict=False)]
     folder: str
     threads: int
+    gpu: float = 0.0
 
     @property
     def epochs(self) -> int:

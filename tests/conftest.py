@@ -57,8 +57,10 @@ def standing_ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """One Ray for all tests that may share it."""
     from gantune.tuning.cluster import local_ray
 
-    with local_ray():
-        yield
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CUDA_VISIBLE_DEVICES", "")  # the same on machines with and without a GPU
+        with local_ray():
+            yield
 
 
 @pytest.fixture

@@ -12,9 +12,10 @@ from conftest import make_study
 from gantune.checkpoints import read_checkpoint
 from gantune.columns import EPOCHS, STEPS, TIMES
 from gantune.config import TrialConfig
+from gantune.engine.engine import choose_device
 from gantune.engine.losses import LOSSES
 from gantune.engine.materials import make_materials
-from gantune.errors import CheckpointError
+from gantune.errors import CheckpointError, UsageError
 from gantune.host import Host, Progress
 from gantune.study import with_values
 from gantune.trial import TrialSpec
@@ -175,6 +176,26 @@ def test_a_checkpoint_of_another_configuration_is_refused(host: Host, tmp_path: 
     other = with_values(base(), {"optimizer.generator.lr": 0.5})
     with pytest.raises(CheckpointError, match="another configuration"):
         host.open(spec(tmp_path, other))
+
+
+def test_a_checkpoint_from_before_a_field_existed_is_taken_up(host: Host, tmp_path: Path) -> None:
+    run(host, spec(tmp_path, base()), until=2)
+    (meta,) = (tmp_path / "last").glob("meta-*.json")
+    tree = json.loads(meta.read_text())
+    del tree["config"]["penalty"]
+    meta.write_text(json.dumps(tree))
+    assert run(host, spec(tmp_path, base()))[0].records[-1]["epoch"] == 2
+
+
+def test_auto_is_a_gpu_only_where_the_trial_was_given_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert choose_device("auto", has_gpu=False).type == "cpu"
+    assert choose_device("auto", has_gpu=True).type == "cuda"
+    assert choose_device("cpu", has_gpu=True).type == "cpu"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert choose_device("auto", has_gpu=True).type == "cpu"
+    with pytest.raises(UsageError, match="no CUDA device"):
+        choose_device("cuda", has_gpu=True)
 
 
 def test_two_attempts_never_write_the_same_file(host: Host, tmp_path: Path) -> None:

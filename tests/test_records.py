@@ -138,6 +138,18 @@ def test_frames_are_typed() -> None:
     assert trials["config.d"].isna().tolist() == [True, False]
 
 
+def test_a_segment_that_cannot_be_read_is_an_error_not_a_loss(tmp_path: Path) -> None:
+    """Taken for a torn tail, it would be gone at the next compaction."""
+    writer = TableWriter(tmp_path / "epochs")
+    writer.append(rows(0, 2))
+    writer.close()
+    (tmp_path / "epochs" / "000002.arrow").mkdir()
+    with pytest.raises(IsADirectoryError):
+        compact(tmp_path / "epochs")
+    (tmp_path / "epochs" / "000002.arrow").rmdir()
+    assert read_table(tmp_path / "epochs").num_rows == 2
+
+
 def test_a_checkpoint_is_the_newest_whole_one(tmp_path: Path) -> None:
     assert read_checkpoint(tmp_path) is None
     first, second = CheckpointWriter(tmp_path, 1), CheckpointWriter(tmp_path, 2)

@@ -168,6 +168,53 @@ def test_a_pair_of_choices_that_does_not_go_together_is_found() -> None:
         make_study(search=search)
 
 
+def test_the_corners_of_a_conditional_or_relative_domain_are_walked() -> None:
+    """Random draws rarely meet an end, let alone two at once behind a condition."""
+    hidden = {
+        "generator.norm": {"choice": ["none", "batch"]},
+        "generator.norm_eps": {"uniform": [0.5, 1.001], "when": {"generator.norm": "batch"}},
+    }
+    with pytest.raises(ConfigError, match=r"norm_eps = 1\.001"):
+        make_study(search=hidden)
+    relative = {
+        "optimizer.generator.lr": {"log_uniform": [1e-5, 1.001]},
+        "optimizer.discriminator.lr": {
+            "log_uniform": [0.1, 10],
+            "times": "optimizer.generator.lr",
+        },
+    }
+    with pytest.raises(ConfigError, match=r"has 10\.0"):
+        make_study(search=relative)
+
+
+def test_a_parameter_that_can_never_exist_is_refused() -> None:
+    search = {
+        "generator.norm": {"choice": ["none", "batch"]},
+        "generator.norm_eps": {"uniform": [0.1, 0.5], "when": {"generator.norm": "bacth"}},
+    }
+    with pytest.raises(ConfigError, match="it never exists"):
+        make_study(search=search)
+
+
+def test_what_refers_to_an_inactive_path_takes_its_base_value() -> None:
+    search = {
+        "generator.norm": {"choice": ["none", "batch"]},
+        "optimizer.generator.beta1": {"uniform": [0.0, 0.1], "when": {"generator.norm": "batch"}},
+        "optimizer.discriminator.beta1": {"same_as": "optimizer.generator.beta1"},
+    }
+    source = FixedSource({"generator.norm": "none"}, random.Random(0))
+    values = propose(search_space(make_study(search=search)), source)
+    assert values == {"generator.norm": "none", "optimizer.discriminator.beta1": 0.5}
+
+
+def test_distances_to_different_data_are_not_searched_over() -> None:
+    with pytest.raises(ConfigError, match="do not compare: grid, ring"):
+        make_study(search={"data.name": {"choice": ["ring", "grid"]}})
+    make_study(
+        search={"data.name": {"choice": ["ring", "grid"]}}, objective={"metric": "mode_entropy"}
+    )
+
+
 def test_a_cycle_is_named() -> None:
     search = {
         "optimizer.generator.lr": {"same_as": "optimizer.discriminator.lr"},

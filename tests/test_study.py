@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from conftest import make_study
 
-from gantune.document import parse_document
+from gantune.document import parse_document, write_document
 from gantune.errors import ConfigError
 from gantune.loader import load_study, study_from_document
 from gantune.study import schema, with_values
@@ -42,6 +42,7 @@ def test_every_error_at_once_with_line_path_value_and_rule() -> None:
         ("line 5: trial.optimizer.generator.beta1:", "1.5"),
         ("line 6: trial.data: unknown name digitz; known names: 'digits', 'ring', 'grid'", ""),
         ("line 7: serach: unknown key; did you mean 'search'?", ""),
+        ("line 8: objective.metric: unknown metric 'fid'; known: frechet_distance", ""),
         ("line 9: budget.trials:", "0"),
         ("line 11: search.optimizer.generator.lr:", "needs low <= high"),
         ("line 12: search.optimizer.generator.betal: no such field", "did you mean"),
@@ -124,6 +125,30 @@ def test_the_schema_covers_every_section() -> None:
     assert made["additionalProperties"] is False
     assert {"name", "trial", "search", "objective", "budget"} <= set(made["properties"])
     json.dumps(made)
+
+
+@pytest.mark.parametrize("name", ["08", "1e3", "0x1F", "off", "1.5", "a.b"])
+def test_a_study_as_resolved_is_read_back_as_it_was(name: str, tmp_path: Path) -> None:
+    """PyYAML writes 08 and 1e3 without quotes, which YAML 1.2 reads as numbers."""
+    study = make_study(name=name, description=name)
+    text = write_document(study.model_dump(mode="json", exclude_none=True))
+    assert study_from_document(parse_document(text, source="x")) == study
+
+
+def test_an_override_of_a_section_fixes_what_is_searched_below_it(lr_beta: Path) -> None:
+    study = load_study(lr_beta, ["optimizer.generator={lr: 1e-3}"])
+    assert set(study.search) == {"optimizer.discriminator.lr", "optimizer.discriminator.beta1"}
+
+
+def test_the_longest_trial_counts_for_the_rungs() -> None:
+    search = {
+        "generator.norm": {"choice": ["none", "batch"]},
+        "train.epochs": {"int": [2, 3], "when": {"generator.norm": "batch"}},
+    }
+    trial = {"train": {"epochs": 40, "steps_per_epoch": 1, "batch_size": 8}}
+    assert make_study(search=search, trial=trial).rungs == (1, 3, 9, 27)
+    with pytest.raises(ConfigError, match="must stand on its own"):
+        make_study(search={"train.epochs": {"uniform": [1, 2], "times": "train.d_steps"}})
 
 
 def test_every_shipped_study_loads() -> None:

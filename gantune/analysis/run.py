@@ -1,5 +1,6 @@
 """A run, finished or not, as pandas frames. Reads no pickle and runs nothing of the run's."""
 
+import json
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -29,7 +30,7 @@ class BestTrial:
         epoch: The epoch of that value.
         parameters: Searched paths and their values.
         config: Its whole configuration.
-        checkpoint: The safetensors file with its networks at that epoch.
+        checkpoint: The safetensors file with its generator at that epoch.
     """
 
     number: int
@@ -109,12 +110,8 @@ class Run:
     def parameters(self, number: int) -> dict[str, Any]:
         """A trial's searched paths and their values."""
         row = self.trials.set_index("number").loc[number]
-        prefix = "config."
-        return {
-            str(name).removeprefix(prefix): value.item() if hasattr(value, "item") else value
-            for name, value in row.items()
-            if str(name).startswith(prefix) and not pd.isna(value)
-        }
+        parameters: dict[str, Any] = json.loads(str(row["parameters"]))
+        return parameters
 
     @property
     def _paths(self) -> RunPaths:

@@ -30,7 +30,7 @@ from gantune.engine.summary import ROUND_COLUMNS, Summary, summarise
 from gantune.errors import UsageError
 from gantune.metrics.discriminator import accuracy
 from gantune.metrics.evaluator import Evaluator
-from gantune.parts import WeightClip
+from gantune.parts import PenaltyTerm, WeightClip
 from gantune.trial import MAX_TRACE, Record, TrialSpec
 
 IMAGE_SAMPLES = 1000
@@ -66,16 +66,21 @@ class Lane:
     epoch: int
 
 
-def choose_device(wanted: str) -> torch.device:
-    """The device that a configuration asks for.
+def choose_device(wanted: str, *, has_gpu: bool) -> torch.device:
+    """The device that a trial trains on.
+
+    Args:
+        wanted: ``auto``, ``cpu`` or ``cuda``; auto is a GPU where the trial was given one.
+        has_gpu: Whether the trial's resources include (a share of) a GPU.
 
     Raises:
-        UsageError: There is none.
+        UsageError: CUDA was asked for and there is none.
     """
     available = torch.cuda.is_available()
     if wanted == "cuda" and not available:
         raise UsageError("device: cuda was asked for and this process sees no CUDA device")
-    return torch.device("cuda" if available and wanted != "cpu" else "cpu")
+    use_gpu = wanted == "cuda" or (wanted == "auto" and has_gpu and available)
+    return torch.device("cuda" if use_gpu else "cpu")
 
 
 class Engine:
@@ -194,19 +199,22 @@ def static_part(config: TrialConfig) -> Static:
         share_fake=train.share_fake,
         loss=LOSSES[config.loss.name],
         penalty=PENALTIES[config.penalty.name],
-        penalty_every=getattr(config.penalty, "every", 1),
+        penalty_every=config.penalty.every if isinstance(config.penalty, PenaltyTerm) else 1,
         clips_weights=isinstance(config.penalty, WeightClip),
     )
 
 
 def hyper_part(config: TrialConfig, device: torch.device) -> Hyper:
     """What may differ between stacked trials, as tensors."""
-    penalty = config.penalty
-    weight = penalty.bound if isinstance(penalty, WeightClip) else getattr(penalty, "weight", 0.0)
+    penalty, number = config.penalty, 0.0
+    if isinstance(penalty, WeightClip):
+        number = penalty.bound
+    elif isinstance(penalty, PenaltyTerm):
+        number = penalty.weight
     return Hyper(
         adam_rates(config.optimizer.generator, device),
         adam_rates(config.optimizer.discriminator, device),
-        torch.tensor(weight, dtype=torch.float32, device=device),
+        torch.tensor(number, dtype=torch.float32, device=device),
     )
 
 

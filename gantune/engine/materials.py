@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 from gantune.config import TrialConfig
 from gantune.engine.data import Dataset, load_dataset
-from gantune.metrics.reference import Reference, make_reference
+from gantune.metrics.reference import Reference, cached_classifier, make_reference
+from gantune.parts import Digits
 
 
 class Materials(NamedTuple):
@@ -28,7 +29,13 @@ def make_materials(config: TrialConfig) -> Materials:
         DataError: The data cannot be used as the trial asks.
     """
     dataset = load_dataset(config.data)
+    classifier = None
+    if isinstance(config.data, Digits):
+        # Of the whole set, so that studies of parts of it are measured in the same features.
+        whole = load_dataset(Digits())
+        assert whole.labels is not None and whole.classes is not None
+        classifier = cached_classifier(whole.train, whole.labels, whole.classes)
     reference = make_reference(
-        dataset.train, dataset.labels, dataset.classes, dataset.centers, dataset.std
+        dataset.train, dataset.labels, dataset.classes, classifier, dataset.centers, dataset.std
     )
     return Materials(materials_key(config), dataset, reference)

@@ -65,6 +65,7 @@ def make_reference(
     train: FloatArray,
     labels: NDArray[np.int64] | None,
     classes: int | None,
+    classifier: Classifier | None,
     centers: FloatArray | None = None,
     std: float | None = None,
 ) -> Reference:
@@ -72,13 +73,14 @@ def make_reference(
 
     Args:
         train: (n, C, H, W) images in [-1, 1], or (n, 2) points.
-        labels: (n,) classes; needed for images.
+        labels: (n,) classes.
         classes: Number of classes.
+        classifier: Maps images to features; None for points, which are their own.
         centers: (K, 2) means of a mixture's modes.
         std: Their standard deviation.
     """
     with one_thread():
-        return _make_reference(train, labels, classes, centers, std)
+        return _make_reference(train, labels, classes, classifier, centers, std)
 
 
 @contextmanager
@@ -96,18 +98,19 @@ def _make_reference(
     train: FloatArray,
     labels: NDArray[np.int64] | None,
     classes: int | None,
+    classifier: Classifier | None,
     centers: FloatArray | None,
     std: float | None,
 ) -> Reference:
-    classifier, name, accuracy = None, "coordinates", None
-    features = torch.from_numpy(train).flatten(1)
-    digest = f"coordinates-{train.shape[1:]}"
-    if centers is None:
-        assert labels is not None and classes is not None
-        classifier = cached_classifier(train, labels, classes)
-        name, accuracy, digest = "classifier", classifier.accuracy, classifier.hash
+    if classifier is None:
+        assert centers is not None
+        features = torch.from_numpy(train).flatten(1)
+        space = hashlib.sha256(centers.tobytes() + f"{std}".encode()).hexdigest()[:16]
+        name, accuracy, digest = "coordinates", None, space
+    else:
         layers = classifiers.to_layers(classifier, torch.device("cpu"))
         features = classifiers.to_features(layers, torch.from_numpy(train))
+        name, accuracy, digest = "classifier", classifier.accuracy, classifier.hash
     moments = features_to_moments(features)
     share = None
     if labels is not None and classes is not None:
@@ -133,14 +136,15 @@ def cache_dir() -> Path:
 
 
 def cached_classifier(train: FloatArray, labels: NDArray[np.int64], classes: int) -> Classifier:
-    """The classifier of a data set, trained at its first use on this machine."""
+    """The classifier of a whole data set, trained at its first use on this machine."""
     content = hashlib.sha256(train.tobytes() + labels.tobytes())
     content.update(f"{classifiers.VERSION}/{classes}".encode())
     path = cache_dir() / f"classifier-{content.hexdigest()[:16]}.safetensors"
     found = _read_classifier(path)
     if found is not None:
         return found
-    made = classifiers.train_classifier(train, labels, classes)
+    with one_thread():
+        made = classifiers.train_classifier(train, labels, classes)
     arrays = {f"{i}.weight": weight for i, weight in enumerate(made.weights)}
     arrays |= {f"{i}.bias": bias for i, bias in enumerate(made.biases)}
     try:

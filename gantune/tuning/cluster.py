@@ -1,15 +1,19 @@
 """Ray, started for one run: on this machine only, quiet, with no more than it needs."""
 
 import os
+import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from gantune.errors import UsageError
 from gantune.study import Resources
 
+# Makes local Ray processes bind to loopback; read when ray is imported.
+_LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+
 _ENVIRONMENT = {
-    # Makes local Ray processes bind to loopback (elsewhere than on Linux it is the default).
-    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    _LOOPBACK: "0",
     # Tune's own result files, snapshots and output: the run directory has all that.
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_GLOBAL_CHECKPOINT_S": "inf",
@@ -31,12 +35,19 @@ def local_ray() -> Iterator[None]:
 
     A Ray that was there before, and the environment's variables, are left as they were.
     """
+    too_late = "ray" in sys.modules and _LOOPBACK not in os.environ
     with _environment():
         import ray
 
         if ray.is_initialized():
             yield
             return
+        if too_late:
+            warnings.warn(
+                "ray was imported before gantune started it and listens on all interfaces; set "
+                f"{_LOOPBACK}=0 before importing ray to keep it on this machine",
+                stacklevel=2,
+            )
         ray.init(
             address="local",
             include_dashboard=False,
@@ -58,7 +69,8 @@ def _environment() -> Iterator[None]:
     try:
         yield
     finally:
-        for name in added:
+        # What ray read when it was imported stays true of it for as long as we live.
+        for name in set(added) - {_LOOPBACK}:
             os.environ.pop(name, None)
 
 

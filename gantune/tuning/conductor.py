@@ -13,11 +13,13 @@ stage can be recomputed from the ones before it, so a crash between any two lose
 import json
 import threading
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any, Protocol
+
+from pydantic import ValidationError
 
 from gantune.checks import search_space
 from gantune.paths import RunPaths
+from gantune.runinfo import now
 from gantune.seeds import trial_seed
 from gantune.space import propose
 from gantune.study import Asha, Study, with_values
@@ -32,6 +34,8 @@ from gantune.tuning.sampler import SAMPLERS
 class Observer(Protocol):
     """Hears what happens, to show it."""
 
+    def resumed(self, rows: Sequence[dict[str, Any]]) -> None: ...
+
     def began(self, spec: TrialSpec) -> None: ...
 
     def recorded(self, number: int, records: Sequence[Record]) -> None: ...
@@ -44,7 +48,8 @@ class Conductor:
 
     def __init__(self, paths: RunPaths, study: Study, observer: Observer) -> None:
         """Opens a run, new or not; the caller holds its lock."""
-        self.paths, self.study = paths, study
+        # Workers have another working directory.
+        self.paths, self.study = RunPaths(paths.root.resolve()), study
         self.fatal: OSError | None = None
         self._observer = observer
         self._interrupted = threading.Event()
@@ -59,6 +64,7 @@ class Conductor:
         self._workers: dict[int, str] = {}
         self._stopping: dict[int, str] = {}
         self._waiting = self._replay()
+        self._observer.resumed(list(self.ledger.ends.values()))
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Tune pickles searcher and scheduler into its own folder; nobody ever reads them there.
@@ -96,20 +102,37 @@ class Conductor:
         if self.fatal or "all" in self._requests():
             return None
         try:
-            if self._waiting:
-                trial = journal.running_trial(self.optuna, self._waiting.pop(0))
-            elif len(journal.trials(self.optuna)) < self.study.budget.trials:
-                trial = self.optuna.ask()
-            else:
-                return None
-            values = propose(self._space, trial)
-            spec = self._spec(trial.number, values)
-            self.ledger.begin(self._start_row(spec, values))
+            spec = self._propose()
         except OSError as error:
             self.fatal = error
             return None
-        self._observer.began(spec)
+        if spec:
+            self._observer.began(spec)
         return spec
+
+    def _propose(self) -> TrialSpec | None:
+        while self.remaining:
+            if self._waiting:
+                trial = journal.running_trial(self.optuna, self._waiting.pop(0))
+            else:
+                trial = self.optuna.ask()
+            values = propose(self._space, trial)
+            start = {
+                "trial_id": f"{self.paths.root.name}_{trial.number:05d}",
+                "number": trial.number,
+                "status": "running",
+                "seed": trial_seed(self.study.trial.seed, trial.number),
+                "started_at": now(),
+                "parameters": json.dumps(values),
+            }
+            self.ledger.begin(start)
+            try:
+                return self._spec(start, values)
+            except ValidationError as error:
+                # The checks before the start sample the space: a hole in it can be found later.
+                message = f"no valid configuration: {error.errors()[0]['msg']}"
+                self._end(trial.number, Outcome("failed", error=message))
+        return None
 
     def halts_on(self, event: threading.Event) -> None:
         """Names the event that interrupts the run."""
@@ -120,29 +143,19 @@ class Conductor:
         """Whether the run stops here and now, its trials unfinished and resumable."""
         return self._interrupted.is_set() or self.fatal is not None
 
-    def _spec(self, number: int, values: dict[str, Any]) -> TrialSpec:
-        config = with_values(self.study.trial, values)
+    def _spec(self, start: dict[str, Any], values: dict[str, Any]) -> TrialSpec:
         return TrialSpec(
-            trial_id=f"{self.paths.root.name}_{number:05d}",
-            number=number,
-            seed=trial_seed(config.seed, number),
-            config=config,
+            trial_id=start["trial_id"],
+            number=start["number"],
+            seed=start["seed"],
+            config=with_values(self.study.trial, values),
             metric=self.study.objective.metric,
             goal=self.study.objective.direction,
             rungs=self.study.rungs,
-            folder=str(self.paths.trial(number)),
+            folder=str(self.paths.trial(start["number"])),
             threads=self.study.resources.cpu,
+            gpu=self.study.resources.gpu,
         )
-
-    def _start_row(self, spec: TrialSpec, values: dict[str, Any]) -> dict[str, Any]:
-        return {
-            "trial_id": spec.trial_id,
-            "number": spec.number,
-            "status": "running",
-            "seed": spec.seed,
-            "started_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "parameters": json.dumps(values),
-        }
 
     def observe(
         self, number: int, records: Sequence[Record], steps: Sequence[Record], worker: str
@@ -199,15 +212,13 @@ class Conductor:
         if self.fatal:
             return
         try:
-            row = self.ledger.ends.get(number)
-            if row is None:
-                outcome = self._outcome(number, failed=failed)
-                row = self.ledger.end(number, outcome, self._workers.get(number))
-            outcome = Outcome(row["status"], row["stopped_by"], row["error"])
-            journal.tell(self.optuna, number, self.ledger.values(number), outcome)
+            self._end(number, self._outcome(number, failed=failed))
         except OSError as error:
             self.fatal = error
-            return
+
+    def _end(self, number: int, outcome: Outcome) -> None:
+        row = self.ledger.end(number, outcome, self._workers.get(number))
+        journal.tell(self.optuna, number, self.ledger.values(number), outcome)
         self._observer.ended(number, row)
 
     def _outcome(self, number: int, *, failed: bool) -> Outcome:
@@ -230,4 +241,7 @@ class Conductor:
 
     def close(self) -> None:
         """Closes the tables."""
-        self.ledger.close()
+        try:
+            self.ledger.close()
+        except OSError as error:
+            self.fatal = error

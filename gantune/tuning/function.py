@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from gantune.config import TrialConfig
-from gantune.errors import ConfigError, Problem
+from gantune.errors import ConfigError, Problem, RunError
 from gantune.study import Study, with_values
 from gantune.trial import TrialSpec
 
@@ -19,7 +19,7 @@ def trainable(study: Study) -> Callable[[dict[str, Any]], None]:
     nested (``{"optimizer": {"generator": {"lr": 1e-4}}}``); what is not there is the study's base
     trial. Each report has the columns of gantune's ``epochs`` table that apply. ``best_objective``
     is always among them after the first epoch and is what a scheduler should look at, for a GAN's
-    score is not monotone.
+    score is not monotone. A trial that diverges raises: it has no number to report.
 
     Args:
         study: The study; its search space, sampler and scheduler are not used.
@@ -42,12 +42,15 @@ def trainable(study: Study) -> Callable[[dict[str, Any]], None]:
                 rungs=(),
                 folder=folder,
                 threads=study.resources.cpu,
+                gpu=study.resources.gpu,
             )
             host = Host()
             handle = host.open(spec)
             running = True
             while running:
                 progress = host.advance(handle, until=0, at_most_s=0)
+                if progress.status == "diverged":
+                    raise RunError(f"diverged: {progress.records[-1]['evidence']}")
                 for record in progress.records:
                     tune.report({k: v for k, v in record.items() if v is not None})
                 running = progress.status == "running"

@@ -1,16 +1,16 @@
 """A run's directory from its making to the closing of its books; the same with and without Ray."""
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import NamedTuple
-
-import yaml
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gantune.checkpoints import drop_stale
+from gantune.document import write_document
 from gantune.errors import RunError, UsageError
 from gantune.paths import RunPaths
 from gantune.records import compact
@@ -18,6 +18,9 @@ from gantune.runinfo import RunStatus, end_session
 from gantune.storage import write_atomically
 from gantune.study import Study
 from gantune.tuning.conductor import Conductor, Observer
+
+if TYPE_CHECKING:
+    from gantune.engine.materials import Materials
 
 MakeProgress = Callable[[Study], AbstractContextManager[Observer]]
 """Makes what shows a run; see :mod:`gantune.tuning.progress`."""
@@ -33,6 +36,17 @@ class RunEnd(NamedTuple):
 
     root: Path
     status: RunStatus
+
+
+def session_facts(study: Study, materials: "Materials", slots: int) -> dict[str, Any]:
+    """What a session runs with, for ``run.json``."""
+    return {
+        "slots": slots,
+        "resources": study.resources.model_dump(),
+        "device": study.trial.device,
+        "seeds": {"trial": study.trial.seed, "sampler": study.sampler.seed},
+        "features": materials.reference.info._asdict(),
+    }
 
 
 def refuse_existing(paths: RunPaths) -> None:
@@ -51,26 +65,33 @@ def create_run(paths: RunPaths, study: Study) -> None:
         UsageError: It exists, or cannot be made.
     """
     refuse_existing(paths)
-    resolved = study.model_dump(mode="json", exclude_none=True)
-    text = yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True)
+    text = write_document(study.model_dump(mode="json", exclude_none=True))
+    # Under another name first: a directory without a study is neither new nor resumable.
+    half = RunPaths(paths.root.with_name(f".{paths.root.name}.{os.getpid()}"))
     try:
-        paths.root.mkdir(parents=True)
-        write_atomically(paths.study, text.encode())
+        half.root.mkdir(parents=True)
+        write_atomically(half.study, text.encode())
+        half.root.rename(paths.root)
     except OSError as error:
         raise UsageError(f"{paths.root} cannot be made: {error.strerror or error}") from None
 
 
-def finish_run(conductor: Conductor) -> RunEnd:
-    """Closes the books of a session: status, compact tables, no stale checkpoints.
+def finish_run(conductor: Conductor, root: Path) -> RunEnd:
+    """Closes the books of a session: tables, status, compact tables, no stale checkpoints.
+
+    Args:
+        conductor: Whose session it was.
+        root: The run's directory as its user names it.
 
     Raises:
         RunError: The session could not write.
     """
+    conductor.close()
     paths, ends = conductor.paths, conductor.ledger.ends
     if conductor.fatal:
         raise RunError(
             f"the run cannot go on: {conductor.fatal}; what was recorded is safe, "
-            f"go on with `gantune resume {paths.root}`"
+            f"go on with `gantune resume {root}`"
         )
     for table in ("epochs", "trials", "steps"):
         compact(paths.table(table))
@@ -83,7 +104,7 @@ def finish_run(conductor: Conductor) -> RunEnd:
     elif not any(row["status"] in ("completed", "stopped") for row in ends.values()):
         status = "failed"
     end_session(paths.info, status)
-    return RunEnd(paths.root, status)
+    return RunEnd(root, status)
 
 
 @contextmanager

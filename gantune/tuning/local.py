@@ -10,7 +10,14 @@ from gantune.runinfo import begin_session
 from gantune.study import Budget, NoScheduler, Study
 from gantune.trial import REPORT_S, TrialSpec
 from gantune.tuning.conductor import Conductor
-from gantune.tuning.lifecycle import MakeProgress, RunEnd, create_run, finish_run, interruptible
+from gantune.tuning.lifecycle import (
+    MakeProgress,
+    RunEnd,
+    create_run,
+    finish_run,
+    interruptible,
+    session_facts,
+)
 
 
 class Trains(Protocol):
@@ -46,20 +53,21 @@ def train_base(study: Study, out: Path, progress: MakeProgress) -> RunEnd:
         UsageError: The directory exists or cannot be made.
         RunError: It could not go on.
     """
+    from gantune.engine.engine import choose_device
     from gantune.engine.materials import make_materials
 
     alone = study.model_copy(
         update={"search": {}, "budget": Budget(trials=1), "scheduler": NoScheduler()}
     )
     paths = RunPaths(out)
+    choose_device(alone.trial.device, has_gpu=alone.resources.gpu > 0)
     materials = make_materials(alone.trial)
     create_run(paths, alone)
     with hold_lock(paths.lock):
-        begin_session(paths.info, None, {"features": materials.reference.info._asdict()})
+        begin_session(paths.info, None, session_facts(alone, materials, 1))
         with progress(alone) as shown:
             conductor = Conductor(paths, alone, shown)
             with interruptible() as interrupted:
                 conductor.halts_on(interrupted)
                 drive(conductor, Host(materials))
-            conductor.close()
-        return finish_run(conductor)
+        return finish_run(conductor, out)

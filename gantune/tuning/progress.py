@@ -29,13 +29,24 @@ class Board:
     counts: Counter[str] = field(default_factory=Counter)
     best: tuple[float, int] | None = None
     ended_epochs: int = 0
+    share_before: float = 0.0
 
     def take(self, number: int, records: Sequence[Record]) -> None:
         """Takes in a trial's new records."""
         if not records:
             return
         self.latest[number] = records[-1]
-        value, sign = records[-1]["best_objective"], self.study.objective.sign
+        self._note_best(records[-1]["best_objective"], number)
+
+    def resume(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Takes in the trials that had ended before this session."""
+        for row in rows:
+            self._note_best(row["objective"], row["number"])
+            self.end(row["number"], row)
+        self.share_before = self.share_done
+
+    def _note_best(self, value: float | None, number: int) -> None:
+        sign = self.study.objective.sign
         if value is not None and (self.best is None or sign * value < sign * self.best[0]):
             self.best = (value, number)
 
@@ -61,8 +72,9 @@ class Board:
     @property
     def seconds_left(self) -> float | None:
         """An estimate; None before there is anything to go by."""
-        share, elapsed = self.share_done, time.monotonic() - self.began
-        return elapsed * (1 - share) / share if share > 0.02 else None
+        elapsed = time.monotonic() - self.began
+        done = self.share_done - self.share_before
+        return elapsed * (1 - self.share_done) / done if done > 0.02 else None
 
     def headline(self) -> str:
         """One line: how far, what has become of the trials, the best so far."""
@@ -87,6 +99,9 @@ class LiveProgress:
 
     def __exit__(self, *_: object) -> None:
         self._live.stop()
+
+    def resumed(self, rows: Sequence[dict[str, Any]]) -> None:
+        self._board.resume(rows)
 
     def began(self, spec: TrialSpec) -> None:
         self._board.running[spec.number] = spec
@@ -134,6 +149,9 @@ class LineProgress:
         return self
 
     def __exit__(self, *_: object) -> None: ...
+
+    def resumed(self, rows: Sequence[dict[str, Any]]) -> None:
+        self._board.resume(rows)
 
     def began(self, spec: TrialSpec) -> None:
         self._board.running[spec.number] = spec

@@ -21,6 +21,7 @@ from gantune.tuning.lifecycle import (
     finish_run,
     interruptible,
     refuse_existing,
+    session_facts,
 )
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def _drive(
     study_file: Path | None,
 ) -> RunEnd:
     with hold_lock(paths.lock):
-        facts = {"slots": slots, "features": materials.reference.info._asdict()}
+        facts = session_facts(study, materials, slots)
         begin_session(paths.info, study_file, facts)
         for request in paths.control.glob("stop-*") if paths.control.is_dir() else ():
             request.unlink()
@@ -110,8 +111,7 @@ def _drive(
                 conductor.halts_on(interrupted)
                 if conductor.remaining:
                     _fit(conductor, materials, slots)
-            conductor.close()
-        return finish_run(conductor)
+        return finish_run(conductor, paths.root)
 
 
 def _fit(conductor: Conductor, materials: "Materials", slots: int) -> None:

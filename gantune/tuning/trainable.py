@@ -52,6 +52,8 @@ class StudyTrainable(tune.Trainable):
 
     def _open(self, config: dict[str, Any]) -> None:
         self._spec = TrialSpec.model_validate(config["spec"])
+        # What an earlier attempt left says nothing of this one.
+        self._error.unlink(missing_ok=True)
         self._handle: int | None = None
         self._epoch = 0
 
@@ -80,4 +82,8 @@ class StudyTrainable(tune.Trainable):
         return self._host.advance(self._handle, until, REPORT_S)
 
     def _keeps_traceback(self) -> _KeepsTraceback:
-        return _KeepsTraceback(Path(self._spec.folder) / "error.txt")
+        return _KeepsTraceback(self._error)
+
+    @property
+    def _error(self) -> Path:
+        return Path(self._spec.folder) / "error.txt"

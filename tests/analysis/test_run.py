@@ -34,7 +34,9 @@ def test_the_best_is_the_best_of_all_epochs(tmp_path: Path, goal: str, best: int
     gantune.train(study, root)
     writer = TableWriter(RunPaths(root).table("epochs"))
     # A second trial that was better in the middle and is no longer.
-    writer.append([{"number": 1, "epoch": e, "objective": o} for e, o in ((1, 5), (2, -1), (3, 5))])
+    writer.append(
+        [{"number": 1, "epoch": e, "objective": o} for e, o in ((1, -5), (2, -9), (3, -5))]
+    )
     writer.close()
     run = gantune.load(root)
     if best == 0:

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from gantune.config import TrialConfig
 from gantune.engine.data import load_dataset
+from gantune.engine.materials import make_materials
 from gantune.metrics.evaluator import Evaluator
-from gantune.metrics.reference import Reference, cache_dir, cached_classifier, make_reference
+from gantune.metrics.reference import Reference, cache_dir, cached_classifier
 from gantune.parts import Digits, Ring
 
 CPU = torch.device("cpu")
@@ -17,8 +19,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(scope="module")
 def reference() -> Reference:
-    data = load_dataset(Digits())
-    return make_reference(data.train, data.labels, data.classes)
+    return make_materials(TrialConfig()).reference
 
 
 def test_the_digits_classifier_is_accurate(reference: Reference) -> None:
@@ -81,7 +82,7 @@ def test_collapsed_images_score_as_collapsed(reference: Reference) -> None:
 
 def test_points_are_scored_in_their_own_coordinates() -> None:
     data = load_dataset(Ring(points=2500))
-    reference = make_reference(data.train, data.labels, data.classes, data.centers, data.std)
+    reference = make_materials(TrialConfig(data=Ring(points=2500))).reference
     scores = Evaluator(reference, CPU).score(torch.from_numpy(data.train))
     assert scores["modes"] == 8 and scores["high_quality"] > 0.98
     assert scores["frechet_distance"] == pytest.approx(0, abs=1e-9)
@@ -95,6 +96,13 @@ def test_the_digits_are_those_of_scikit_learn() -> None:
     ours, theirs = load_dataset(Digits()), load_digits()
     np.testing.assert_array_equal(ours.train[:, 0] * 8 + 8, theirs.images)
     np.testing.assert_array_equal(ours.labels, theirs.target)
+
+
+def test_parts_of_a_data_set_are_measured_in_the_same_features(reference: Reference) -> None:
+    part = make_materials(TrialConfig(data=Digits(limit=300, holdout=0.2))).reference
+    assert part.info.hash == reference.info.hash and part.info.samples == 240
+    ring, wide = (make_materials(TrialConfig(data=Ring(std=s, points=100))) for s in (0.01, 0.1))
+    assert ring.reference.info.hash != wide.reference.info.hash
 
 
 def test_holdout_and_limit_are_fixed_samples() -> None:
