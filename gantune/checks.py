@@ -33,7 +33,10 @@ def check_study(document: Document, study: Study | None) -> list[Problem]:
         where = document.where(("search", cycle[0]))
         message = f"these wait for each other: {' -> '.join(cycle)}"
         return [*problems, Problem(where, f"search.{cycle[0]}", message)]
-    return problems + list(_check_draws(document, study))
+    for path, message in check_trial(study.trial):
+        where = document.where(("trial", *path.split(".")))
+        problems.append(Problem(where, f"trial.{path}", message))
+    return problems or list(_check_draws(document, study))
 
 
 def search_space(study: Study) -> Space:

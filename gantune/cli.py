@@ -2,6 +2,7 @@
 
 import sys
 import traceback
+from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -39,9 +40,18 @@ Concurrency = Annotated[
 ]
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"gantune {installed_version('gantune')}")
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version)
+    ] = False,
 ) -> None:
     """Explore the hyperparameters of GANs."""
 
@@ -91,6 +101,8 @@ def run(
 
     overrides = [*(set_ or []), *([f"budget.trials={trials}"] if trials else [])]
     loaded = load_study(study, overrides)
+    what = f"{loaded.budget.trials} trials of at most {loaded.max_epochs} epochs"
+    typer.echo(f"{name or loaded.name}: {what}; starting Ray ...", err=True)
     end = run_study(
         loaded,
         _progress(),
@@ -105,9 +117,16 @@ def run(
 @app.command()
 def resume(run: RunName, runs_dir: RunsDir = Path("runs"), concurrency: Concurrency = None) -> None:
     """Go on with a run after a crash or Ctrl-C."""
+    from gantune.analysis.run import load
     from gantune.tuning.runner import resume_run
 
-    _report(resume_run(find_run(run, runs_dir), _progress(), concurrency=concurrency))
+    root = find_run(run, runs_dir)
+    loaded = load(root)
+    if loaded.status == "finished" and len(loaded.trials) >= loaded.study.budget.trials:
+        typer.echo(f"{root} is finished; there is nothing to go on with", err=True)
+        return
+    typer.echo(f"going on with {root}; starting Ray ...", err=True)
+    _report(resume_run(root, _progress(), concurrency=concurrency))
 
 
 @app.command()

@@ -140,12 +140,7 @@ def show_run(run: "Run", console: Console) -> None:
 
 def _best_trials(run: "Run") -> Table:
     objective = run.study.objective
-    trials = run.trials.copy()
-    # A running trial has no end row: take what its records say so far.
-    latest = run.epochs.groupby("number").last()
-    for column, source in (("objective", "best_objective"), ("epochs", "epoch")):
-        found = trials["number"].map(latest[source])
-        trials[column] = trials[column].fillna(found) if len(latest) else trials[column]
+    trials = run.trials
     ranked = trials.sort_values("objective", ascending=objective.direction == "minimize")
     searched = [name for name in trials.columns if str(name).startswith("config.")]
     copies = {f"config.{path}" for path, spec in run.study.search.items() if spec.same_as}
@@ -186,8 +181,11 @@ def show_trial(run: "Run", number: int, console: Console) -> None:
             plain(console, f"{name}: {text}")
     epochs = run.epochs[run.epochs["number"] == number]
     stride = max(1, len(epochs) // 20)
-    shown = epochs[(epochs["epoch"] % stride == 0) | (epochs["epoch"].isin([1, len(epochs)]))]
+    always = [1, len(epochs), row["best_epoch"]]
+    shown = epochs[(epochs["epoch"] % stride == 0) | (epochs["epoch"].isin(always))]
     table = _table(*EPOCH_COLUMNS)
+    if len(shown) < len(epochs):
+        table.caption = f"every {stride}. epoch, the best and the last of {len(epochs)}"
     for _, record in shown.iterrows():
         table.add_row(*(_short(record[name]) for name in EPOCH_COLUMNS))
     console.print(table)
@@ -211,7 +209,6 @@ def _table(*columns: str) -> Table:
 
 
 def _short(value: Any) -> str:
-    # NA, NaN and None are all "not there".
-    if value is None or value != value or str(value) == "<NA>":
+    if str(value) in ("None", "nan", "<NA>"):  # all of them mean: not there
         return "-"
     return f"{value:.3g}" if isinstance(value, float) else str(value)

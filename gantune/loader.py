@@ -64,6 +64,7 @@ def _with_overrides(document: Document, overrides: Sequence[str]) -> Document:
             words.insert(0, "trial")
         try:
             tree = _set_in(tree, words, parse_scalar(value))
+            _leave_behind(tree, words)
         except ConfigError as error:
             problems += [Problem("--set", path, str(p.message)) for p in error.problems]
         search = tree.get("search")
@@ -85,6 +86,23 @@ def _set_in(node: Value, words: Sequence[str], value: Value) -> dict[str, Value]
     first, rest = words[0], words[1:]
     copy[first] = _set_in(copy.get(first), rest, value) if rest else value
     return copy
+
+
+def _leave_behind(tree: dict[str, Value], words: Sequence[str]) -> None:
+    """Drops what was said of a part that an override has just replaced."""
+    *parents, last = words
+    section: Value = tree
+    for word in parents:
+        section = section[word] if isinstance(section, dict) else None
+    if not isinstance(section, dict):
+        return
+    if list(words) == ["objective", "metric"]:
+        section.pop("goal", None)
+    if last == "name":
+        for part in sections_at(".".join(parents), Study):
+            if part.model_fields["name"].default == section["name"]:
+                for key in set(section) - set(part.model_fields):
+                    del section[key]
 
 
 def _by_line(problem: Problem) -> tuple[int, str]:
@@ -123,6 +141,8 @@ def _message(details: ErrorDetails, location: Location) -> str:
     if kind == "union_tag_invalid":
         context = details.get("ctx", {})
         tag, expected = context.get("tag"), context.get("expected_tags")
+        if not isinstance(value, dict):
+            return f"write it as {{name: ...}}; known names: {expected}"
         return f"unknown name {tag}; known names: {expected}".replace("''", "'")
     if kind == "value_error":
         return details["msg"].removeprefix("Value error, ")

@@ -29,8 +29,10 @@ def by_name(default: str) -> Discriminator:
     """Chooses among the parts of a section by ``name``; a section without one is ``default``."""
 
     def chosen(value: Any) -> str:
-        name = value.get("name", default) if isinstance(value, dict) else value.name
-        return name if isinstance(name, str) else repr(name)
+        if isinstance(value, Options):
+            return str(type(value).model_fields["name"].default)
+        name = value.get("name", default) if isinstance(value, dict) else None
+        return name if isinstance(name, str) else repr(value)
 
     return Discriminator(chosen)
 

@@ -15,7 +15,7 @@ FORMAT = 1
 
 PACKAGES = ("gantune", "torch", "ray", "optuna", "numpy")
 
-RunStatus = Literal["running", "finished", "interrupted", "failed"]
+RunStatus = Literal["running", "finished", "stopped", "interrupted", "failed"]
 
 
 def now() -> str:
@@ -82,7 +82,9 @@ def read_info(path: Path) -> dict[str, Any]:
     """
     if not path.exists():
         return {}
-    info: dict[str, Any] = read_json(path)
+    info = read_json(path)
+    if not isinstance(info, dict):
+        raise GantuneError(f"{path} is damaged: it holds no mapping")
     if info.get("format", 0) > FORMAT:
         raise GantuneError(f"{path.parent} was written by a newer gantune; update to open it")
     return info

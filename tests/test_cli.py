@@ -138,6 +138,11 @@ def test_check_prints_the_study_in_a_moment(tiny: Path) -> None:
         assert part in done.stdout, part
 
 
+def test_version(tiny: Path) -> None:
+    done = call("--version", cwd=tiny.parent)
+    assert done.returncode == 0 and done.stdout.startswith("gantune ")
+
+
 def test_schema_is_json(tiny: Path) -> None:
     done = call("schema", cwd=tiny.parent)
     assert json.loads(done.stdout)["properties"]["search"]
@@ -241,6 +246,8 @@ def test_a_line_for_each_trial_that_ends_and_a_summary(tiny: Path) -> None:
     assert "trial 0 completed after 4 epochs, best frechet_distance" in done.stderr
     assert "best: trial 0, frechet_distance" in done.stdout
     assert "tables and journal: runs/tiny" in done.stdout
+    again = call("resume", "tiny", cwd=tiny.parent)
+    assert again.returncode == 0 and "is finished" in again.stderr
     listed = call("list", cwd=tiny.parent).stdout
     assert "tiny" in listed and "finished" in listed
     shown = call("show", "tiny", "0", cwd=tiny.parent).stdout
@@ -287,7 +294,7 @@ def test_while_a_study_runs(tiny: Path, running: "subprocess.Popen[str]") -> Non
     _, err = running.communicate(timeout=60)
     assert running.returncode == 0, err
     ended = gantune.load(root)
-    assert ended.status == "finished"
+    assert ended.status == "stopped"
     assert set(ended.trials["status"]) == {"stopped"}
     assert set(ended.trials["stopped_by"]) == {"user"}
     assert call("stop", "tiny", cwd=tiny.parent).returncode == 2
@@ -312,7 +319,7 @@ def test_ctrl_c_stops_cleanly_and_resume_goes_on(
 
 @pytest.mark.slow
 def test_exit_code_1_where_no_trial_succeeded(tiny: Path) -> None:
-    options = sets(["device=cuda", "max_failures=0"])
+    options = sets(["search.device={choice: [cuda]}", "max_failures=0"])
     done = call("run", "tiny.yaml", *options, cwd=tiny.parent, env=NO_GPU)
     assert done.returncode == 1, done.stderr
     assert "no trial succeeded" in done.stderr

@@ -140,6 +140,20 @@ def test_an_override_of_a_section_fixes_what_is_searched_below_it(lr_beta: Path)
     assert set(study.search) == {"optimizer.discriminator.lr", "optimizer.discriminator.beta1"}
 
 
+def test_an_override_of_a_part_leaves_the_old_ones_options_behind(lr_beta: Path) -> None:
+    assert load_study(lr_beta, ["scheduler.name=none"]).rungs == ()
+    study = load_study(lr_beta, ["objective.metric=modes"])
+    assert study.objective.direction == "maximize"  # the file's goal was another metric's
+    kept = load_study(lr_beta, ["objective.metric=modes", "objective.goal=minimize"])
+    assert kept.objective.direction == "minimize"
+
+
+@pytest.mark.parametrize("override", ["data=digits", "scheduler=none"])
+def test_a_part_given_as_a_word_says_how_to_write_it(lr_beta: Path, override: str) -> None:
+    with pytest.raises(ConfigError, match=r"write it as \{name: ...\}"):
+        load_study(lr_beta, [override])
+
+
 def test_the_longest_trial_counts_for_the_rungs() -> None:
     search = {
         "generator.norm": {"choice": ["none", "batch"]},

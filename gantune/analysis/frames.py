@@ -44,6 +44,28 @@ def to_trials(table: pa.Table, *, live: bool) -> pd.DataFrame:
     return frame.assign(**columns)
 
 
+def with_records_so_far(trials: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
+    """Fills what the end row of a trial would say from its records, where it has none yet."""
+    unended = trials["epochs"].isna()
+    if not unended.any() or epochs.empty:
+        return trials
+    scored = epochs.dropna(subset=["objective"])
+    is_best = scored["objective"] == scored["best_objective"]
+    by_trial, scored_by = epochs.groupby("number"), scored.groupby("number")
+    so_far = {
+        "epochs": by_trial["epoch"].max(),
+        "wall_s": by_trial["wall_s"].max(),
+        "objective": scored_by["best_objective"].last(),
+        "last_objective": scored_by["objective"].last(),
+        "best_epoch": scored[is_best].groupby("number")["epoch"].max(),
+    }
+    filled = trials.copy()
+    for name, values in so_far.items():
+        found = filled["number"].map(values).astype(filled[name].dtype)
+        filled[name] = filled[name].where(~unended, found)
+    return filled
+
+
 def _column(values: Sequence[Any]) -> "pd.Series[Any]":
     """The narrowest of: nullable int, float, category."""
     known = [value for value in values if value is not None]

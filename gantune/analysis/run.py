@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from gantune.analysis.frames import to_epochs, to_steps, to_trials
+from gantune.analysis.frames import to_epochs, to_steps, to_trials, with_records_so_far
 from gantune.checkpoints import read_checkpoint
 from gantune.config import TrialConfig
 from gantune.errors import RunError, UsageError
@@ -46,7 +46,7 @@ class Run:
     """What a run has recorded so far. Frames are read once; :func:`load` again for newer ones."""
 
     root: Path
-    study: Study
+    study: Study = field(repr=False)
     info: dict[str, Any] = field(repr=False)
 
     @property
@@ -56,7 +56,7 @@ class Run:
 
     @property
     def status(self) -> str:
-        """``running``, ``finished``, ``interrupted`` or ``failed``."""
+        """``running``, ``finished``, ``stopped``, ``interrupted`` or ``failed``."""
         noted = str(self.info.get("status", "interrupted"))
         # A killed process has no chance to note that it is gone.
         return "interrupted" if noted == "running" and not self.is_live else noted
@@ -69,7 +69,8 @@ class Run:
     @cached_property
     def trials(self) -> pd.DataFrame:
         """One row per trial; columns: ``gantune.columns.TRIALS`` and ``config.<path>``."""
-        return to_trials(read_table(self._paths.table("trials")), live=self.is_live)
+        ended = to_trials(read_table(self._paths.table("trials")), live=self.is_live)
+        return with_records_so_far(ended, self.epochs)
 
     @cached_property
     def epochs(self) -> pd.DataFrame:
@@ -100,8 +101,9 @@ class Run:
             raise RunError(f"{self._paths.best(number)}: no whole checkpoint of trial {number}")
         return BestTrial(
             number=number,
-            objective=float(row["objective"]),
-            epoch=int(row["epoch"]),
+            # Of a trial that is not over the checkpoint can be ahead of the tables.
+            objective=float(checkpoint.meta["record"]["objective"]),
+            epoch=int(checkpoint.meta["epoch"]),
             parameters=self.parameters(number),
             config=TrialConfig.model_validate(checkpoint.meta["config"]),
             checkpoint=checkpoint.path,
@@ -109,7 +111,10 @@ class Run:
 
     def parameters(self, number: int) -> dict[str, Any]:
         """A trial's searched paths and their values."""
-        row = self.trials.set_index("number").loc[number]
+        rows = self.trials[self.trials["number"] == number]
+        if rows.empty:
+            return {}  # its row was lost with a damaged table
+        row = rows.iloc[0]
         parameters: dict[str, Any] = json.loads(str(row["parameters"]))
         return parameters
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from gantune.errors import UsageError
-from gantune.study import Resources
+from gantune.study import Resources, Study
 
 # Makes local Ray processes bind to loopback; read when ray is imported.
 _LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
@@ -50,6 +50,7 @@ def local_ray() -> Iterator[None]:
             )
         ray.init(
             address="local",
+            num_cpus=_usable_cpus(),
             include_dashboard=False,
             log_to_driver=False,
             logging_level="ERROR",
@@ -59,6 +60,14 @@ def local_ray() -> Iterator[None]:
             yield
         finally:
             ray.shutdown()
+
+
+def _usable_cpus() -> int | None:
+    """The CPUs that this process may use where it is bound to some; None: let Ray count."""
+    if not hasattr(os, "sched_getaffinity"):
+        return None
+    usable = len(os.sched_getaffinity(0))
+    return usable if usable < (os.cpu_count() or 1) else None
 
 
 @contextmanager
@@ -74,7 +83,7 @@ def _environment() -> Iterator[None]:
             os.environ.pop(name, None)
 
 
-def count_slots(resources: Resources) -> int:
+def count_slots(study: Study) -> int:
     """How many trials Ray can hold at once.
 
     Raises:
@@ -83,7 +92,10 @@ def count_slots(resources: Resources) -> int:
     import ray
 
     total = ray.cluster_resources()
-    return slots_of(total.get("CPU", 0.0), total.get("GPU", 0.0), resources)
+    cpus, gpus = total.get("CPU", 0.0), total.get("GPU", 0.0)
+    if study.trial.device == "cuda" and not gpus:
+        raise UsageError("device: cuda was asked for and this machine has no GPU that Ray can see")
+    return slots_of(cpus, gpus, study.resources)
 
 
 def slots_of(cpus: float, gpus: float, resources: Resources) -> int:

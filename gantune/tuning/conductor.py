@@ -92,6 +92,11 @@ class Conductor:
         return unfinished
 
     @property
+    def was_stopped(self) -> bool:
+        """Whether somebody has asked for the whole run to end, before all its trials had."""
+        return "all" in self._requests() and self.remaining > 0
+
+    @property
     def remaining(self) -> int:
         """Trials still to be proposed, unfinished ones included."""
         asked = len(journal.trials(self.optuna))

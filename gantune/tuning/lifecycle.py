@@ -31,7 +31,7 @@ class RunEnd(NamedTuple):
 
     Attributes:
         root: The run's directory.
-        status: Finished, interrupted (and resumable), or failed: no trial succeeded.
+        status: Finished, stopped by `gantune stop`, interrupted, or failed: no trial succeeded.
     """
 
     root: Path
@@ -54,7 +54,7 @@ def refuse_existing(paths: RunPaths) -> None:
     if paths.root.exists():
         raise UsageError(
             f"{paths.root} exists; go on with it: `gantune resume {paths.root}`, "
-            "or choose another name"
+            "or choose another name (run: --name NAME, train: --out DIR)"
         )
 
 
@@ -101,6 +101,8 @@ def finish_run(conductor: Conductor, root: Path) -> RunEnd:
     status: RunStatus = "finished"
     if conductor.halted:
         status = "interrupted"
+    elif conductor.was_stopped:
+        status = "stopped"
     elif not any(row["status"] in ("completed", "stopped") for row in ends.values()):
         status = "failed"
     end_session(paths.info, status)

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Protocol
 
+from gantune.errors import StorageError
 from gantune.host import Host, Progress, worker_name
 from gantune.lock import hold_lock
 from gantune.paths import RunPaths
@@ -32,18 +33,23 @@ class Trains(Protocol):
 
 def drive(conductor: Conductor, host: Trains, at_most_s: float = REPORT_S) -> None:
     """Runs a study's trials until none is left, or until the conductor is interrupted."""
-    while not conductor.halted and (spec := conductor.ask()) is not None:
-        handle = host.open(spec)
-        goes_on, epoch = True, 0
-        while goes_on and not conductor.halted:
-            progress = host.advance(handle, spec.next_stop(epoch), at_most_s)
-            epoch = progress.records[-1]["epoch"]
-            goes_on = conductor.observe(
-                spec.number, progress.records, progress.steps, worker_name()
-            )
-        if not goes_on:
-            conductor.finish(spec.number, failed=False)
-        host.close(handle)
+    try:
+        while not conductor.halted and (spec := conductor.ask()) is not None:
+            _drive_trial(conductor, host, spec, at_most_s)
+    except StorageError as error:
+        conductor.fatal = OSError(str(error))
+
+
+def _drive_trial(conductor: Conductor, host: Trains, spec: TrialSpec, at_most_s: float) -> None:
+    handle = host.open(spec)
+    goes_on, epoch = True, 0
+    while goes_on and not conductor.halted:
+        progress = host.advance(handle, spec.next_stop(epoch), at_most_s)
+        epoch = progress.records[-1]["epoch"]
+        goes_on = conductor.observe(spec.number, progress.records, progress.steps, worker_name())
+    if not goes_on:
+        conductor.finish(spec.number, failed=False)
+    host.close(handle)
 
 
 def train_base(study: Study, out: Path, progress: MakeProgress) -> RunEnd:

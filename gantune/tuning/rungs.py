@@ -25,7 +25,8 @@ class Rungs:
         """Notes a trial's value at an epoch and says whether it goes on.
 
         It goes on if it is among the best 1/factor (at least one) of those seen at this rung so
-        far, itself included; the first therefore always does.
+        far, itself included; the first therefore always does, and so do trials without a value
+        for as long as no other has one.
 
         Args:
             number: The trial.
@@ -39,4 +40,4 @@ class Rungs:
         own = math.inf if value is None or math.isnan(value) else sign * value
         rung[number] = own
         kept = max(1, len(rung) // self._factor)
-        return own <= sorted(rung.values())[kept - 1] and not math.isinf(own)
+        return own <= sorted(rung.values())[kept - 1]

@@ -82,7 +82,7 @@ def _prepared(study: Study, concurrency: int | None) -> "Iterator[tuple[int, Mat
         # Ray's start is mostly waiting; importing torch and reading the data go on meanwhile.
         materials = pool.submit(_make_materials, study)
         with local_ray():
-            slots = count_slots(study.resources)
+            slots = count_slots(study)
             yield min(slots, concurrency or slots), materials.result()
 
 

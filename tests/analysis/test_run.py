@@ -1,11 +1,16 @@
 """A run in pandas."""
 
+import io
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from conftest import make_study
+from rich.console import Console
 
 import gantune
+from gantune.checkpoints import CheckpointWriter
+from gantune.display import show_run, show_trial
 from gantune.paths import RunPaths
 from gantune.records import TableWriter
 from gantune.tuning.lifecycle import create_run
@@ -44,6 +49,56 @@ def test_the_best_is_the_best_of_all_epochs(tmp_path: Path, goal: str, best: int
     else:
         with pytest.raises(gantune.RunError, match="no whole checkpoint of trial 1"):
             run.best()
+
+
+def test_a_trial_without_an_end_has_what_it_recorded_so_far(empty: RunPaths) -> None:
+    trials, epochs = TableWriter(empty.table("trials")), TableWriter(empty.table("epochs"))
+    for number in (0, 1):
+        trials.append([{"number": number, "status": "running", "parameters": "{}"}])
+    values = [(1, 5.0, 5.0), (2, 3.0, 3.0), (3, 4.0, 3.0), (4, None, 3.0)]
+    epochs.append(
+        [
+            {"number": 0, "epoch": e, "objective": o, "best_objective": b, "wall_s": float(e)}
+            for e, o, b in values
+        ]
+    )
+    trials.close()
+    epochs.close()
+    run = gantune.load(empty.root)
+    row = run.trials.iloc[0]
+    assert (row["status"], row["epochs"], row["objective"]) == ("interrupted", 4, 3.0)
+    assert (row["best_epoch"], row["last_objective"], row["wall_s"]) == (2, 4.0, 4.0)
+    assert run.trials.iloc[1]["epochs"] is pd.NA
+    out = io.StringIO()
+    with pytest.raises(gantune.RunError, match="no whole checkpoint"):
+        show_run(run, Console(file=out, width=120))
+    show_trial(run, 1, Console(file=out, width=120))  # nothing recorded: no traceback
+    assert "interrupted" in out.getvalue()
+
+
+def test_the_best_speaks_of_the_epoch_of_its_checkpoint(tmp_path: Path) -> None:
+    """A trial that was interrupted between checkpoint and table: the checkpoint is ahead."""
+    run = gantune.train(make_study(), tmp_path / "r")
+    writer = CheckpointWriter(RunPaths(run.root).best(0), 9)
+    writer.write(b"", {"epoch": 7, "config": {}, "record": {"objective": -1.0}})
+    ahead = gantune.load(run.root).best()
+    assert (ahead.epoch, ahead.objective) == (7, -1.0)
+    assert ahead.checkpoint.name == "009-000007.safetensors"
+
+
+@pytest.mark.parametrize("text", ["[]", "3", "{", ""])
+def test_a_damaged_run_file_is_named(empty: RunPaths, text: str) -> None:
+    empty.info.write_text(text)
+    with pytest.raises(gantune.GantuneError, match=r"run\.json is damaged"):
+        gantune.load(empty.root)
+
+
+def test_a_lost_row_of_a_trial_is_no_traceback(tmp_path: Path) -> None:
+    run = gantune.train(make_study(), tmp_path / "r")
+    (segment,) = RunPaths(run.root).table("trials").glob("*.arrow")
+    segment.write_bytes(segment.read_bytes()[:50])
+    damaged = gantune.load(run.root)
+    assert damaged.trials.empty and damaged.best().parameters == {}
 
 
 def test_what_is_no_run(tmp_path: Path) -> None:

@@ -35,11 +35,15 @@ def test_a_record_that_comes_again_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("value", [None, math.nan, math.inf])
-def test_what_is_no_number_never_goes_on(value: float | None) -> None:
+def test_what_is_no_number_is_worse_than_any(value: float | None) -> None:
     """Ray's ASHA raises on None, and lets NaN go on for ever."""
     rungs = Rungs((1,), 2)
-    assert not rungs.observe(0, 1, value, 1)
-    assert rungs.observe(1, 1, 10.0, 1)
+    assert rungs.observe(0, 1, value, 1)  # as long as nobody has a number, nobody is worse
+    assert rungs.observe(1, 1, value, 1)
+    assert rungs.observe(2, 1, 10.0, 1)
+    only_best = Rungs((1,), 4)
+    assert only_best.observe(0, 1, 10.0, 1)
+    assert not only_best.observe(1, 1, value, 1)
 
 
 def test_epochs_between_rungs_are_passed_over() -> None:
