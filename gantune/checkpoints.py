@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 from gantune.errors import GantuneError
 from gantune.storage import read_json, write_atomically, write_json
 
+READ_ATTEMPTS = 3
+
 
 class Checkpoint(NamedTuple):
     """A checkpoint as read.
@@ -61,14 +63,18 @@ def _metas(folder: Path) -> list[Path]:
 
 
 def _read(path: Path) -> Checkpoint | None:
-    try:
-        meta = read_json(path)
-        weights = path.with_name(Path(meta["weights"]).name)
-        data = weights.read_bytes()
-        whole = hashlib.sha256(data).hexdigest() == meta["sha256"]
-    except (GantuneError, OSError, KeyError, TypeError):
-        return None
-    return Checkpoint(data, meta, weights) if whole else None
+    for _ in range(READ_ATTEMPTS):
+        try:
+            meta = read_json(path)
+            weights = path.with_name(Path(meta["weights"]).name)
+            data = weights.read_bytes()
+            whole = hashlib.sha256(data).hexdigest() == meta["sha256"]
+        except FileNotFoundError:
+            continue  # replaced between reading the two: read the new ones
+        except (GantuneError, OSError, KeyError, TypeError):
+            return None
+        return Checkpoint(data, meta, weights) if whole else None
+    return None
 
 
 class CheckpointWriter:

@@ -83,6 +83,9 @@ def functional_adam(player: Player, gradients: Sequence[Tensor], rates: AdamRate
 def fused_adam(options: Adam) -> Update:
     """Torch's fused Adam with the rates of one trial; writes into the player that it is given.
 
+    The rates are those of ``options``, as Python floats, which is what the kernel takes; the
+    tensors that an update is called with are for the functional form.
+
     The kernel itself, without ``torch.optim``: around small networks that takes as long as the
     kernel (counters per parameter, grouping by device).
     """

@@ -1,6 +1,7 @@
 """Resume is replay: a crash at any write, and the study ends as if there had been none."""
 
 import random
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,14 @@ from toy import Crash, Crasher, ToyHost, crashing
 from gantune.api import Silent
 from gantune.columns import TIMES
 from gantune.paths import RunPaths
-from gantune.records import read_table
+from gantune.records import TableWriter, read_table
 from gantune.study import Study
 from gantune.tuning import conductor as conductor_module
 from gantune.tuning import journal
 from gantune.tuning.conductor import Conductor
 from gantune.tuning.local import drive
 from gantune.tuning.rungs import Rungs
+from gantune.tuning.sampler import SeededTpe
 
 # A process that dies closes no files.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -207,6 +209,48 @@ def test_a_failed_trial_is_told_as_failed_with_its_last_line(tmp_path: Path) -> 
     assert tables(tmp_path)["journal"][0][1] == TrialState.FAIL
 
 
+def test_a_failed_trial_is_tried_again_if_its_end_was_not_written(tmp_path: Path) -> None:
+    """Told to Optuna before its end row, it would be lost between the two."""
+    conductor = Conductor(RunPaths(tmp_path), study(), Silent())
+    spec = conductor.ask()
+    assert spec is not None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TableWriter, "append", lambda self, rows: (_ for _ in ()).throw(Crash))
+        with pytest.raises(Crash):
+            conductor.finish(spec.number, failed=True)
+    again = Conductor(RunPaths(tmp_path), study(), Silent()).ask()
+    assert again is not None and again == spec
+
+
+def test_a_stale_lock_of_optuna_is_not_waited_for(tmp_path: Path) -> None:
+    """kill -9 leaves it behind; Optuna then waits for half a minute."""
+    run_to_its_end(tmp_path, study(2))
+    (tmp_path / "optuna.journal.lock").symlink_to("optuna.journal")
+    began = time.monotonic()
+    run_to_its_end(tmp_path, study(3))
+    assert time.monotonic() - began < 5
+
+
+def test_a_configuration_that_turns_out_invalid_fails_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The checks before the start sample the space; a hole in it can be met later."""
+    spec_of = Conductor._spec
+
+    def holes(self: Conductor, start: Any, values: Any) -> Any:
+        bad = {**values, "optimizer.generator.lr": -1.0} if start["number"] in (0, 2) else values
+        return spec_of(self, start, bad)
+
+    monkeypatch.setattr(Conductor, "_spec", holes)
+    run_to_its_end(tmp_path, study(4))
+    found = tables(tmp_path)
+    ends = {row["number"]: row for row in found["trials"] if row["status"] != "running"}
+    assert sorted(ends) == [0, 1, 2, 3]
+    assert [ends[n]["status"] == "failed" for n in range(4)] == [True, False, True, False]
+    assert "no valid configuration" in ends[0]["error"]
+    assert found["journal"][0][1] == TrialState.FAIL
+
+
 # What each rule is for: without it, the loop above finds a difference.
 
 
@@ -219,6 +263,18 @@ def _one_generator_per_session(patch: pytest.MonkeyPatch) -> None:
         return optuna.samplers.TPESampler(seed=options.seed, n_startup_trials=3)
 
     patch.setitem(conductor_module.SAMPLERS, "tpe", plain)  # type: ignore[arg-type]
+
+
+def _one_generator_per_trial(patch: pytest.MonkeyPatch) -> None:
+    carried: dict[tuple[int, int], optuna.samplers.TPESampler] = {}
+
+    def carries(self: SeededTpe, study: Any, trial: Any, name: str, distribution: Any) -> Any:
+        key = (id(study), trial.number)
+        fresh = optuna.samplers.TPESampler(seed=trial.number, n_startup_trials=3)
+        sampler = carried.setdefault(key, fresh)
+        return sampler.sample_independent(study, trial, name, distribution)
+
+    patch.setattr(SeededTpe, "sample_independent", carries)
 
 
 def _rungs_are_not_refilled(patch: pytest.MonkeyPatch) -> None:
@@ -248,6 +304,7 @@ def _records_are_not_sent_again(patch: pytest.MonkeyPatch) -> None:
     [
         _journal_tail_is_not_cut,
         _one_generator_per_session,
+        _one_generator_per_trial,
         _rungs_are_not_refilled,
         _records_are_not_sent_again,
     ],

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from optuna.storages.journal import JournalFileBackend
 
+from gantune import checkpoints
 from gantune.checkpoints import CheckpointWriter, claim_attempt, read_checkpoint
 from gantune.host import Progress
 from gantune.records import TableWriter
@@ -117,16 +118,20 @@ class Crasher:
 @contextmanager
 def crashing(crasher: Crasher) -> Iterator[None]:
     """Makes every write of tables, checkpoints and journal a place where the process may die."""
-    append, write = TableWriter.append, CheckpointWriter.write
-    append_logs = JournalFileBackend.append_logs
+    append, append_logs = TableWriter.append, JournalFileBackend.append_logs
+    write_weights, write_meta = checkpoints.write_atomically, checkpoints.write_json
 
     def table(self: TableWriter, rows: Any) -> None:
         for _ in crasher.at(self._path) if rows else ():
             append(self, rows)
 
-    def checkpoint(self: CheckpointWriter, data: bytes, meta: Any) -> None:
-        for _ in crasher.at(self._folder / "none"):
-            write(self, data, meta)
+    def weights(path: Path, data: bytes) -> None:
+        for _ in crasher.at(path.with_name("none")):
+            write_weights(path, data)
+
+    def meta(path: Path, value: Any) -> None:
+        for _ in crasher.at(path.with_name("none")):
+            write_meta(path, value)
 
     def journal(self: JournalFileBackend, logs: Any) -> None:
         for _ in crasher.at(Path(self._file_path)):
@@ -134,6 +139,7 @@ def crashing(crasher: Crasher) -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TableWriter, "append", table)
-        patch.setattr(CheckpointWriter, "write", checkpoint)
+        patch.setattr(checkpoints, "write_atomically", weights)
+        patch.setattr(checkpoints, "write_json", meta)
         patch.setattr(JournalFileBackend, "append_logs", journal)
         yield
