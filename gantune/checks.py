@@ -23,16 +23,11 @@ def check_study(document: Document, study: Study | None) -> list[Problem]:
         document: The file, for line numbers, and for the checks that need no valid study.
         study: The study where its fields are valid on their own; None where they are not.
     """
-    problems = [*_check_paths(document), *_check_metric(document)]
+    problems = [*_check_paths(document), *_check_metric(document), *_check_cycle(document)]
     if study is None or problems:
         return problems
     problems += _check_objective(document, study)
     problems += _check_epochs(document, study)
-    cycle = _find_cycle(study.search)
-    if cycle:
-        where = document.where(("search", cycle[0]))
-        message = f"these wait for each other: {' -> '.join(cycle)}"
-        return [*problems, Problem(where, f"search.{cycle[0]}", message)]
     for path, message in check_trial(study.trial):
         where = document.where(("trial", *path.split(".")))
         problems.append(Problem(where, f"trial.{path}", message))
@@ -113,6 +108,27 @@ def _check_objective(document: Document, study: Study) -> Iterator[Problem]:
 def _searched_values(study: Study, path: str) -> list[Any]:
     spec = study.search.get(path)
     return list(spec.choice or ()) if spec else []
+
+
+def _check_cycle(document: Document) -> Iterator[Problem]:
+    cycle = _find_cycle(_valid_specs(document))
+    if cycle:
+        message = f"these wait for each other: {' -> '.join(cycle)}"
+        where = document.where(("search", cycle[0]))
+        yield Problem(where, f"search.{cycle[0]}", message)
+
+
+def _valid_specs(document: Document) -> dict[str, ParameterSpec]:
+    """The entries of ``search`` that are valid on their own, also where others are not."""
+    tree = document.value
+    search = tree.get("search") if isinstance(tree, dict) else None
+    specs: dict[str, ParameterSpec] = {}
+    for path, spec in search.items() if isinstance(search, dict) else ():
+        try:
+            specs[path] = ParameterSpec.model_validate(spec)
+        except ValidationError:
+            continue
+    return specs
 
 
 def _find_cycle(search: Mapping[str, ParameterSpec]) -> list[str] | None:

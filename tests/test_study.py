@@ -24,6 +24,8 @@ budget: {trials: 0}
 search:
   optimizer.generator.lr: {log_uniform: [1e-2, 1e-5]}
   optimizer.generator.betal: {uniform: [0, 1]}
+  optimizer.generator.beta1: {same_as: optimizer.discriminator.beta1}
+  optimizer.discriminator.beta1: {same_as: optimizer.generator.beta1}
 """
 
 
@@ -46,6 +48,7 @@ def test_every_error_at_once_with_line_path_value_and_rule() -> None:
         ("line 9: budget.trials:", "0"),
         ("line 11: search.optimizer.generator.lr:", "needs low <= high"),
         ("line 12: search.optimizer.generator.betal: no such field", "did you mean"),
+        ("line 13: search.optimizer.generator.beta1: these wait for each other", ""),
     ]
     for start, part in expected:
         assert any(p.startswith(start) and part in p for p in found), (start, found)
