@@ -144,9 +144,10 @@ def stop(
     if not is_held(paths.lock):
         raise UsageError(f"{paths.root} is not running")
     if trial is not None:
-        running = load(paths.root).trials.query("status == 'running'")["number"]
-        if trial not in set(running):
-            raise UsageError(f"trial {trial} is not running; running: {sorted(running)}")
+        trials = load(paths.root).trials
+        running = [int(number) for number in trials["number"][trials["status"] == "running"]]
+        if trial not in running:
+            raise UsageError(f"trial {trial} is not running; running: {running}")
     paths.control.mkdir(exist_ok=True)
     what = "all" if trial is None else str(trial)
     (paths.control / f"stop-{what}").touch()

@@ -263,9 +263,10 @@ def test_a_line_for_each_trial_that_ends_and_a_summary(tiny: Path) -> None:
 
 
 @pytest.fixture
-def running(tiny: Path) -> Iterator["subprocess.Popen[str]"]:
-    """A study that takes a while, with epochs already on disk."""
-    process = start("run", "tiny.yaml", *sets(LONG), cwd=tiny.parent)
+def running(request: pytest.FixtureRequest, tiny: Path) -> Iterator["subprocess.Popen[str]"]:
+    """A study that takes a while, with epochs already on disk; parameters: more overrides."""
+    options = sets([*LONG, *getattr(request, "param", [])])
+    process = start("run", "tiny.yaml", *options, cwd=tiny.parent)
     try:
         wait_for(lambda: epochs_on_disk(tiny.parent / "runs" / "tiny") > 0)
         yield process
@@ -275,6 +276,7 @@ def running(tiny: Path) -> Iterator["subprocess.Popen[str]"]:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("running", [["train.epochs=20000"]], indirect=True)
 def test_while_a_study_runs(tiny: Path, running: "subprocess.Popen[str]") -> None:
     """What others see and may do: read, not resume; nothing listens beyond loopback; stop."""
     root = tiny.parent / "runs" / "tiny"

@@ -52,8 +52,6 @@ class StudyTrainable(tune.Trainable):
 
     def _open(self, config: dict[str, Any]) -> None:
         self._spec = TrialSpec.model_validate(config["spec"])
-        # What an earlier attempt left says nothing of this one.
-        self._error.unlink(missing_ok=True)
         self._handle: int | None = None
         self._epoch = 0
 
@@ -78,6 +76,8 @@ class StudyTrainable(tune.Trainable):
     def _advance(self) -> "Progress":
         if self._handle is None:
             self._handle = self._host.open(self._spec)
+            # What an earlier attempt left says nothing of this one.
+            self._error.unlink(missing_ok=True)
         until = self._spec.next_stop(self._epoch)
         return self._host.advance(self._handle, until, REPORT_S)
 
