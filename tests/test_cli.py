@@ -62,7 +62,7 @@ def start(*arguments: object, cwd: Path, **options: Any) -> "subprocess.Popen[st
 
 def call(*arguments: object, cwd: Path, **options: Any) -> "subprocess.CompletedProcess[str]":
     process = start(*arguments, cwd=cwd, **options)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=400)
     return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
 
