@@ -20,10 +20,10 @@ LINE_EVERY_S = 15.0
 
 @dataclass
 class Board:
-    """The state of a study as people want to see it."""
+    """The state of a study as people want to see it; hears what happens."""
 
     study: Study
-    began: float = field(default_factory=time.monotonic)
+    started: float = field(default_factory=time.monotonic)
     running: dict[int, TrialSpec] = field(default_factory=dict)
     latest: dict[int, Record] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
@@ -31,18 +31,22 @@ class Board:
     ended_epochs: int = 0
     share_before: float = 0.0
 
-    def take(self, number: int, records: Sequence[Record]) -> None:
+    def began(self, spec: TrialSpec) -> None:
+        """Takes in a trial's beginning."""
+        self.running[spec.number] = spec
+
+    def recorded(self, number: int, records: Sequence[Record]) -> None:
         """Takes in a trial's new records."""
         if not records:
             return
         self.latest[number] = records[-1]
         self._note_best(records[-1]["best_objective"], number)
 
-    def resume(self, rows: Sequence[dict[str, Any]]) -> None:
+    def resumed(self, rows: Sequence[dict[str, Any]]) -> None:
         """Takes in the trials that had ended before this session."""
         for row in rows:
             self._note_best(row["objective"], row["number"])
-            self.end(row["number"], row)
+            self.ended(row["number"], row)
         self.share_before = self.share_done
 
     def _note_best(self, value: float | None, number: int) -> None:
@@ -50,7 +54,7 @@ class Board:
         if value is not None and (self.best is None or sign * value < sign * self.best[0]):
             self.best = (value, number)
 
-    def end(self, number: int, row: dict[str, Any]) -> None:
+    def ended(self, number: int, row: dict[str, Any]) -> None:
         """Takes in a trial's end."""
         self.running.pop(number, None)
         self.latest.pop(number, None)
@@ -58,27 +62,33 @@ class Board:
         self.ended_epochs += row["epochs"] or 0
 
     @property
-    def ended(self) -> int:
+    def total_ended(self) -> int:
         """Trials that have ended."""
         return sum(self.counts.values())
 
     @property
     def share_done(self) -> float:
         """Share of the work that is done, taking running trials for average ones."""
-        typical = self.ended_epochs / self.ended if self.ended else self.study.trial.train.epochs
-        partial = sum(min(int(r["epoch"]) / max(typical, 1), 0.95) for r in self.latest.values())
-        return min((self.ended + partial) / self.study.budget.trials, 1.0)
+        typical = (
+            self.ended_epochs / self.total_ended
+            if self.total_ended
+            else self.study.trial.train.epochs
+        )
+        partial = sum(
+            min(int(r["epoch"]) / max(typical, 1), 0.95) for r in list(self.latest.values())
+        )
+        return min((self.total_ended + partial) / self.study.budget.trials, 1.0)
 
     @property
     def seconds_left(self) -> float | None:
         """An estimate; None before there is anything to go by."""
-        elapsed = time.monotonic() - self.began
+        elapsed = time.monotonic() - self.started
         done = self.share_done - self.share_before
         return elapsed * (1 - self.share_done) / done if done > 0.02 else None
 
     def headline(self) -> str:
         """One line: how far, what has become of the trials, the best so far."""
-        parts = [f"{self.ended} of {self.study.budget.trials} trials"]
+        parts = [f"{self.total_ended} of {self.study.budget.trials} trials"]
         parts += [f"{count} {status}" for status, count in sorted(self.counts.items())]
         if self.best:
             metric = self.study.objective.metric
@@ -93,24 +103,12 @@ class LiveProgress:
         self._board = Board(study)
         self._live = Live(get_renderable=self._draw, console=console, refresh_per_second=4)
 
-    def __enter__(self) -> "LiveProgress":
+    def __enter__(self) -> Board:
         self._live.start()
-        return self
+        return self._board
 
     def __exit__(self, *_: object) -> None:
         self._live.stop()
-
-    def resumed(self, rows: Sequence[dict[str, Any]]) -> None:
-        self._board.resume(rows)
-
-    def began(self, spec: TrialSpec) -> None:
-        self._board.running[spec.number] = spec
-
-    def recorded(self, number: int, records: Sequence[Record]) -> None:
-        self._board.take(number, records)
-
-    def ended(self, number: int, row: dict[str, Any]) -> None:
-        self._board.end(number, row)
 
     def _draw(self) -> RenderableType:
         board = self._board
@@ -132,7 +130,7 @@ class LiveProgress:
         bar.add_row(
             ProgressBar(total=1.0, completed=share, width=40),
             f"{share:4.0%}",
-            f"{_duration(time.monotonic() - board.began)} passed, "
+            f"{_duration(time.monotonic() - board.started)} passed, "
             f"about {_duration(board.seconds_left)} left",
         )
         return Group(Text(board.headline()), bar, table)
@@ -151,19 +149,19 @@ class LineProgress:
     def __exit__(self, *_: object) -> None: ...
 
     def resumed(self, rows: Sequence[dict[str, Any]]) -> None:
-        self._board.resume(rows)
+        self._board.resumed(rows)
 
     def began(self, spec: TrialSpec) -> None:
-        self._board.running[spec.number] = spec
+        self._board.began(spec)
 
     def recorded(self, number: int, records: Sequence[Record]) -> None:
-        self._board.take(number, records)
+        self._board.recorded(number, records)
         if time.monotonic() - self._shown > LINE_EVERY_S:
             epochs = ", ".join(f"{n} at {r['epoch']}" for n, r in self._board.latest.items())
             self._print(f"{self._board.headline()}; running: trial {epochs}")
 
     def ended(self, number: int, row: dict[str, Any]) -> None:
-        self._board.end(number, row)
+        self._board.ended(number, row)
         by = f" by {row['stopped_by']}" if row["stopped_by"] else ""
         why = f": {row['error']}" if row["error"] else ""
         metric, value = self._board.study.objective.metric, _number(row["objective"])
@@ -174,7 +172,7 @@ class LineProgress:
 
     def _print(self, line: str) -> None:
         self._shown = time.monotonic()
-        elapsed = _duration(self._shown - self._board.began)
+        elapsed = _duration(self._shown - self._board.started)
         self._console.print(f"[{elapsed}] {line}", markup=False, highlight=False, soft_wrap=True)
 
 

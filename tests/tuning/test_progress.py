@@ -42,18 +42,18 @@ RECORD = {"epoch": 2, "objective": 5.0, "best_objective": 3.0, "d_acc": 0.75}
 
 def test_the_board_counts_and_keeps_the_best() -> None:
     board = Board(make_study())
-    board.running[0] = spec(0)
-    board.take(0, [RECORD])
+    board.began(spec(0))
+    board.recorded(0, [RECORD])
     assert board.best == (3.0, 0)
     assert board.share_done == pytest.approx(2 / 4 / 4)
-    board.end(0, ended(0, 3.0))
+    board.ended(0, ended(0, 3.0))
     assert board.share_done == 0.25 and not board.running
     assert board.headline() == "1 of 4 trials, 1 completed, best frechet_distance 3 (trial 0)"
 
 
 def test_a_resumed_study_starts_where_it_was() -> None:
     board = Board(make_study())
-    board.resume([ended(0, 2.0), ended(1, None, "diverged"), ended(2, 1.5, "stopped")])
+    board.resumed([ended(0, 2.0), ended(1, None, "diverged"), ended(2, 1.5, "stopped")])
     assert board.headline() == (
         "3 of 4 trials, 1 completed, 1 diverged, 1 stopped, best frechet_distance 1.5 (trial 2)"
     )
