@@ -12,16 +12,20 @@ Nothing heavy is imported before it is used: ``import gantune`` takes no torch, 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from gantune.errors import ConfigError, GantuneError, RunError, UsageError
+from gantune.errors import CheckpointError, ConfigError, GantuneError, RunError, UsageError
 from gantune.loader import load_study
 from gantune.study import Study
 
 if TYPE_CHECKING:
+    from gantune.analysis.again import trial_as_study
     from gantune.analysis.run import Run, load
+    from gantune.analysis.smoothing import smoothed
     from gantune.api import run, train
+    from gantune.export import load_generator
     from gantune.tuning.function import trainable
 
 __all__ = [
+    "CheckpointError",
     "ConfigError",
     "GantuneError",
     "Run",
@@ -29,18 +33,24 @@ __all__ = [
     "Study",
     "UsageError",
     "load",
+    "load_generator",
     "load_study",
     "run",
+    "smoothed",
     "train",
     "trainable",
+    "trial_as_study",
 ]
 
 _LAZY = {
     "Run": "gantune.analysis.run",
     "load": "gantune.analysis.run",
+    "load_generator": "gantune.export",
     "run": "gantune.api",
+    "smoothed": "gantune.analysis.smoothing",
     "train": "gantune.api",
     "trainable": "gantune.tuning.function",
+    "trial_as_study": "gantune.analysis.again",
 }
 
 

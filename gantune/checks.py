@@ -6,14 +6,18 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from gantune.config import TrialConfig, all_paths, leaves, rounds_per_epoch, training_size
+from gantune.config import all_paths, leaves
 from gantune.document import Document
 from gantune.errors import Problem
-from gantune.parts import PenaltyTerm
+from gantune.legality import check_trial
+from gantune.objectives import objective_problems, what_lacks
+from gantune.parts.foreign import EXTRA_METRICS
 from gantune.space import Parameter, ParameterSpec, Space, probes
-from gantune.study import OBJECTIVES, ONLY_FOR, Study, with_values
+from gantune.study import OBJECTIVES, Study, with_values
 
 MAX_EXAMPLES = 3
+
+# Metrics of a histogram over modes or classes.
 
 
 def check_study(document: Document, study: Study | None) -> list[Problem]:
@@ -80,8 +84,9 @@ def _check_metric(document: Document) -> Iterator[Problem]:
     tree = document.value
     objective = tree.get("objective") if isinstance(tree, dict) else None
     metric = objective.get("metric") if isinstance(objective, dict) else None
-    if isinstance(metric, str) and metric not in OBJECTIVES:
-        near = _near(metric, list(OBJECTIVES)) or f"; known: {', '.join(OBJECTIVES)}"
+    known = [*OBJECTIVES, *EXTRA_METRICS]
+    if isinstance(metric, str) and metric not in known:
+        near = _near(metric, known) or f"; known: {', '.join(known)}"
         where = document.where(("objective", "metric"))
         yield Problem(where, "objective.metric", f"unknown metric {metric!r}{near}")
 
@@ -94,20 +99,9 @@ def _check_epochs(document: Document, study: Study) -> Iterator[Problem]:
 
 
 def _check_objective(document: Document, study: Study) -> Iterator[Problem]:
-    metric = study.objective.metric
     where = document.where(("objective", "metric"))
-    names = {study.trial.data.name, *_searched_values(study, "data.name")}
-    if metric == "frechet_distance" and len(names) > 1:
-        message = f"distances to different data sets do not compare: {', '.join(sorted(names))}"
+    for message in objective_problems(study):
         yield Problem(where, "objective.metric", message)
-    for name in sorted(names - set(ONLY_FOR.get(metric, names))):
-        message = f"{metric} does not exist for {name}, only for {', '.join(ONLY_FOR[metric])}"
-        yield Problem(where, "objective.metric", message)
-
-
-def _searched_values(study: Study, path: str) -> list[Any]:
-    spec = study.search.get(path)
-    return list(spec.choice or ()) if spec else []
 
 
 def _check_cycle(document: Document) -> Iterator[Problem]:
@@ -164,6 +158,10 @@ def _check_draws(document: Document, study: Study) -> Iterator[Problem]:
         else:
             for path, message in check_trial(trial):
                 yield from _once(seen, document, path, f"{what}: {message}")
+            lacking = what_lacks(study.objective.metric, trial)
+            if lacking:
+                where = document.where(("objective", "metric"))
+                yield Problem(where, "objective.metric", lacking)
     for path in sorted(set(study.search) - existing):
         message = f"it never exists: no configuration meets {study.search[path].when}"
         yield Problem(document.where(("search", path)), f"search.{path}", message)
@@ -185,14 +183,3 @@ def _blame(location: str, values: Mapping[str, Any]) -> str:
 
 def _common(path: list[str], words: list[str]) -> int:
     return sum(word in words for word in path) - (path[-1] != words[-1])
-
-
-def check_trial(trial: TrialConfig) -> Iterator[tuple[str, str]]:
-    """Yields (path, message) for fields that are valid alone and do not go together."""
-    penalty, rounds = trial.penalty, rounds_per_epoch(trial)
-    if isinstance(penalty, PenaltyTerm) and rounds % penalty.every:
-        message = f"every {penalty.every} rounds does not divide the epoch's {rounds} rounds"
-        yield "penalty.every", message
-    size, batch = training_size(trial.data), trial.train.batch_size
-    if batch > size:
-        yield "train.batch_size", f"a batch of {batch} is more than the {size} training samples"

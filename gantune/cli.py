@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from gantune import commands
+from gantune.commands import RunName, RunsDir, find_run, is_run, make_console, trial_number
 from gantune.errors import GantuneError, UsageError
 from gantune.loader import load_study
 from gantune.study import Study
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from gantune.tuning.lifecycle import MakeProgress, RunEnd
 
 FAILED, INTERRUPTED = 1, 130
-PIPE_WIDTH = 160
 
 app = typer.Typer(
     name="gantune",
@@ -29,12 +30,10 @@ app = typer.Typer(
 )
 
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="A study file (YAML).")]
-RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run: its directory or its name.")]
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="PATH=VALUE", help="Change a value of the study; repeatable."),
 ]
-RunsDir = Annotated[Path, typer.Option(help="Where runs are kept.")]
 Concurrency = Annotated[
     int | None, typer.Option(min=1, help="Trials at once, at most; default as many as fit.")
 ]
@@ -61,7 +60,7 @@ def check(study: StudyFile, set_: SetOption = None) -> None:
     """Validate a study; print its trial, space, rungs, budget and sample configurations."""
     from gantune.display import show_study
 
-    show_study(load_study(study, set_ or []), _console())
+    show_study(load_study(study, set_ or []), make_console())
 
 
 @app.command()
@@ -76,15 +75,38 @@ def schema() -> None:
 
 @app.command()
 def train(
-    study: StudyFile,
+    source: Annotated[str, typer.Argument(metavar="STUDY|RUN", help="A study file, or a run.")],
     set_: SetOption = None,
+    trial: Annotated[
+        str | None, typer.Option(metavar="N|best", help="Of a run: the trial to train again.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="The run directory to make.")] = None,
+    runs_dir: RunsDir = Path("runs"),
 ) -> None:
-    """Train the study's base trial in this process, without Ray."""
+    """Train a study's base trial, or a trial of a run again, in this process, without Ray."""
+    if trial is None:
+        if not Path(source).is_file() and is_run(source, runs_dir):
+            raise UsageError(f"{source} is a run; say which trial to train again: --trial N|best")
+        study = load_study(source, set_ or [])
+        target = out or runs_dir / study.name
+    else:
+        study, target = _again(source, trial, set_ or [], runs_dir)
+        target = out or target
     from gantune.tuning.local import train_base
 
-    loaded = load_study(study, set_ or [])
-    _report(train_base(loaded, out or Path("runs") / loaded.name, _progress()))
+    _report(train_base(study, target, _progress()))
+
+
+def _again(source: str, trial: str, overrides: list[str], runs_dir: Path) -> tuple[Study, Path]:
+    """A trial of a run as a study, and the directory for it."""
+    from gantune.analysis.again import trial_as_study
+    from gantune.analysis.run import load
+
+    if Path(source).is_file():
+        raise UsageError(f"{source} is a study file, and --trial is for a trial of a run")
+    run = load(find_run(source, runs_dir))
+    number = trial_number(run, trial)
+    return trial_as_study(run, number, overrides), runs_dir / f"{run.name}-trial-{number}"
 
 
 @app.command()
@@ -160,7 +182,7 @@ def list_runs(runs_dir: RunsDir = Path("runs")) -> None:
     """List the runs in the runs directory."""
     from gantune.display import show_runs
 
-    show_runs(runs_dir, _console())
+    show_runs(runs_dir, make_console())
 
 
 @app.command()
@@ -173,31 +195,15 @@ def show(
     from gantune.analysis.run import load
     from gantune.display import show_run, show_trial
 
-    loaded, console = load(find_run(run, runs_dir)), _console()
+    loaded, console = load(find_run(run, runs_dir)), make_console()
     if trial is None:
         show_run(loaded, console)
     else:
         show_trial(loaded, trial, console)
 
 
-def _console() -> Console:
-    console = Console(soft_wrap=True)
-    # Whoever reads a file or a pipe has room for a table.
-    return console if console.is_terminal else Console(soft_wrap=True, width=PIPE_WIDTH)
-
-
-def find_run(run: str, runs_dir: Path) -> Path:
-    """The directory of a run given by path or by name.
-
-    Raises:
-        UsageError: There is none.
-    """
-    for root in (Path(run), runs_dir / run):
-        if (root / "study.yaml").is_file():
-            return root
-    known = sorted(path.parent.name for path in runs_dir.glob("*/study.yaml"))
-    hint = f"; runs in {runs_dir}: {', '.join(known)}" if known else f"; {runs_dir} has no runs"
-    raise UsageError(f"{run}: no such run{hint}")
+for command in (commands.export, commands.sample, commands.evaluate):
+    app.command()(command)
 
 
 def _progress() -> "MakeProgress":
@@ -215,7 +221,7 @@ def _report(end: "RunEnd") -> None:
     from gantune.analysis.run import load
     from gantune.display import show_run
 
-    show_run(load(end.root), _console())
+    show_run(load(end.root), make_console())
     if end.status == "interrupted":
         typer.echo(f"interrupted; go on with: gantune resume {end.root}", err=True)
         raise typer.Exit(INTERRUPTED)

@@ -8,6 +8,19 @@ from typing import Literal, NamedTuple
 
 Kind = Literal["int", "float", "text", "category", "floats"]
 
+VerdictName = Literal[
+    "diverged",
+    "mode_collapse",
+    "discriminator_dominates",
+    "generator_dominates",
+    "memorizing",
+    "mode_dropping",
+    "oscillating",
+    "undertrained",
+    "healthy",
+]
+"""What a trial can be found to be, the most severe first."""
+
 
 class Column(NamedTuple):
     """One column: what readers see, in tables, in pandas and in the documentation."""
@@ -33,13 +46,14 @@ EPOCHS: tuple[Column, ...] = (
     Column("eval_s", "float", "seconds of evaluation in this epoch"),
     Column("images_per_s", "float", "real samples shown to D per second of training"),
     Column("peak_memory_mb", "float", "peak of the worker's memory (of the GPU's, on a GPU)"),
-    Column("g_loss", "float", "generator loss, mean over the epoch's updates"),
+    Column("g_loss", "float", "generator loss without content, mean over the epoch's updates"),
     Column(
         "d_loss", "float", "discriminator loss without penalty; (real + fake) / 2 for probabilities"
     ),
     Column("d_loss_real", "float", "its part on real samples; null where it has no parts"),
     Column("d_loss_fake", "float", "its part on generated samples"),
     Column("penalty", "float", "the weighted penalty that was added to d_loss"),
+    Column("content_loss", "float", "the weighted pixel loss that was added to g_loss"),
     Column("g_loss_std", "float", "standard deviation of g_loss within the epoch"),
     Column("d_loss_std", "float", "standard deviation of d_loss within the epoch"),
     Column("d_acc", "float", "share that D classifies right, mean of both parts; 0.5: equilibrium"),
@@ -49,6 +63,9 @@ EPOCHS: tuple[Column, ...] = (
     Column("d_x", "float", "mean of D's probability for real samples"),
     Column("d_gz", "float", "mean of D's probability for generated samples"),
     Column("d_acc_holdout", "float", "share of held-out real samples that D takes for real"),
+    Column("d_overfit", "float", "share of D's lead on training samples that held-out ones lack"),
+    Column("d_slope_real", "float", "mean norm of D's gradient at real samples, eval mode"),
+    Column("d_slope_fake", "float", "mean norm of D's gradient at generated samples"),
     Column("g_grad_norm", "float", "norm of the generator's gradient, mean over updates"),
     Column("d_grad_norm", "float", "norm of the discriminator's gradient, mean over updates"),
     Column("g_lr", "float", "the generator's learning rate"),
@@ -64,23 +81,25 @@ EPOCHS: tuple[Column, ...] = (
     Column("pair_distance_ratio", "float", "mean distance between generated over real samples"),
     Column("modes", "int", "modes or classes with at least one (high-quality) sample"),
     Column("mode_kl", "float", "KL(generated modes || the data's), in nats"),
+    Column("mode_jsd", "float", "Jensen-Shannon divergence of the two, in nats; at most ln 2"),
     Column("mode_entropy", "float", "entropy of the modes over its maximum, 0 to 1"),
     Column("mode_histogram", "floats", "share of samples in each mode or class"),
     Column("high_quality", "float", "share of samples within 3 std of a mode (mixtures)"),
     Column("nearest_neighbor_ratio", "float", "distance to training over held-out data"),
+    Column("extra_metrics", "text", "metrics of extensions, JSON; also as columns of their names"),
     Column("objective", "float", "the study's metric at this epoch; null where not evaluated"),
     Column("best_objective", "float", "its best value so far in this trial"),
     Column("rung", "int", "index of the scheduler's rung at this epoch; null elsewhere"),
-    Column("verdict", "category", "what is wrong, in a word"),
-    Column("evidence", "text", "the numbers that say so"),
+    Column("verdict", "category", "what is wrong so far, in a word; healthy: nothing found"),
+    Column("evidence", "text", "since when, and the numbers that say so"),
 )
 
 TRIALS: tuple[Column, ...] = (
     *_IDENTITY,
     Column("status", "category", "running, completed, stopped, diverged, failed or interrupted"),
-    Column("stopped_by", "category", "who ended it early: asha or user"),
+    Column("stopped_by", "category", "who ended it early: asha, verdict or user"),
     Column("epochs", "int", "epochs recorded"),
-    Column("verdict", "category", "the last verdict"),
+    Column("verdict", "category", "the verdict on the whole trial"),
     Column("verdict_epoch", "int", "the epoch in which it began"),
     Column("objective", "float", "the best value of the study's metric"),
     Column("best_epoch", "int", "the epoch of that value"),

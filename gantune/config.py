@@ -7,54 +7,50 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
-from gantune.parts import (
-    DIGITS,
-    Data,
-    Digits,
-    Evaluation,
-    Grid,
-    Lane,
-    Loss,
+from gantune.parts.base import Lane, Options
+from gantune.parts.data import Data, Digits
+from gantune.parts.foreign import ForeignPart
+from gantune.parts.losses import Loss, NonSaturating
+from gantune.parts.networks import (
+    DiscriminatorPart,
+    GeneratorPart,
     MlpDiscriminator,
     MlpGenerator,
-    NonSaturating,
-    NoPenalty,
-    Optimizers,
-    Options,
-    Penalty,
-    Ring,
-    Train,
 )
-
-
-def training_size(data: Digits | Ring | Grid) -> int:
-    """How many training samples a data set has."""
-    size = data.points if isinstance(data, Ring | Grid) else data.limit or DIGITS
-    return size - round(size * data.holdout)
+from gantune.parts.optimizers import Constant, Optimizers, Schedule
+from gantune.parts.penalties import NoPenalty, Penalty
+from gantune.parts.training import Augment, Evaluation, Train
+from gantune.sources import training_size
 
 
 class TrialConfig(Options):
     """One complete, runnable configuration of a GAN and its training."""
 
     data: Data = Digits()
-    generator: MlpGenerator = MlpGenerator()
-    discriminator: MlpDiscriminator = MlpDiscriminator()
+    generator: GeneratorPart = MlpGenerator()
+    discriminator: DiscriminatorPart = MlpDiscriminator()
     loss: Loss = NonSaturating()
     penalty: Penalty = NoPenalty()
     optimizer: Optimizers = Optimizers()
+    schedule: Schedule = Constant()
     train: Train = Train()
+    augment: Augment = Augment()
     eval: Evaluation = Evaluation()
     seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(
         0, description="Every trial's own seed is derived from this one and its number."
     )
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
 
 
 def alternatives(annotation: Any) -> list[type[Options]]:
     """The section types that an annotation allows; empty for a plain value."""
     if isinstance(annotation, type):
         return [annotation] if issubclass(annotation, Options) else []
-    return [part for argument in get_args(annotation) for part in alternatives(argument)]
+    arguments = get_args(annotation)
+    for mark in arguments:
+        if isinstance(mark, ForeignPart):
+            return mark.options()
+    return [part for argument in arguments for part in alternatives(argument)]
 
 
 def sections_at(path: str, root: type[Options] | None = None) -> list[type[Options]]:
@@ -87,10 +83,15 @@ def leaves(options: Options, prefix: str = "") -> Iterator[tuple[str, Any, bool]
 
 
 def rounds_per_epoch(config: TrialConfig) -> int:
-    """Rounds in an epoch of a trial: as configured, or once through the data."""
+    """Rounds in an epoch of a trial: as configured, or once through the data.
+
+    Raises:
+        DataError: The size of the data is needed and not known.
+    """
     train = config.train
-    once_through = -(-training_size(config.data) // (train.batch_size * train.d_steps))
-    return train.steps_per_epoch or once_through
+    if train.steps_per_epoch is not None:
+        return train.steps_per_epoch
+    return -(-training_size(config.data) // (train.batch_size * train.d_steps))
 
 
 def static_hash(config: TrialConfig) -> str:

@@ -1,6 +1,7 @@
 """What the commands print: studies, runs, trials."""
 
 import random
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from rich.table import Table
 from gantune.checks import search_space
 from gantune.config import rounds_per_epoch
 from gantune.document import write_document
-from gantune.errors import GantuneError, UsageError
+from gantune.errors import GantuneError
 from gantune.space import Parameter, RandomSource, propose
 from gantune.study import Asha, Study
 
@@ -21,7 +22,18 @@ if TYPE_CHECKING:
 
 SAMPLES = 5
 TOP = 10
-EPOCH_COLUMNS = ("epoch", "g_loss", "d_loss", "d_acc", "d_auc", "modes", "objective", "train_s")
+EPOCH_COLUMNS = (
+    "epoch",
+    "g_loss",
+    "d_loss",
+    "d_acc",
+    "d_auc",
+    "modes",
+    "coverage",
+    "objective",
+    "verdict",
+    "train_s",
+)
 
 
 def show_study(study: Study, console: Console) -> None:
@@ -122,6 +134,10 @@ def show_run(run: "Run", console: Console) -> None:
     counts = trials["status"].astype("string").value_counts()
     ended = ", ".join(f"{count} {status}" for status, count in counts.items()) or "no trials yet"
     plain(console, f"{run.name}: {run.status}; {ended}; {len(run.epochs):,} epochs recorded")
+    verdicts = trials["verdict"].astype("string").value_counts()
+    if len(verdicts):
+        found = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())
+        plain(console, f"verdicts: {found}")
     if len(trials):
         console.print(_best_trials(run))
     if run.epochs["objective"].notna().any():
@@ -146,11 +162,12 @@ def _best_trials(run: "Run") -> Table:
     copies = {f"config.{path}" for path, spec in run.study.search.items() if spec.same_as}
     searched = [name for name in searched if name not in copies]
     labels = [_label(str(name).removeprefix("config.")) for name in searched]
-    table = _table("trial", "status", "epochs", objective.metric, *labels)
+    table = _table("trial", "status", "verdict", "epochs", objective.metric, *labels)
     for _, row in ranked.head(TOP).iterrows():
         by = f" ({row['stopped_by']})" if isinstance(row["stopped_by"], str) else ""
         cells = [_short(row[name]) for name in ("epochs", "objective", *searched)]
-        table.add_row(str(row["number"]), f"{row['status']}{by}", *cells)
+        verdict = _short(row["verdict"])
+        table.add_row(str(row["number"]), f"{row['status']}{by}", verdict, *cells)
     if len(ranked) > TOP:
         table.caption = f"the best {TOP} of {len(ranked)}"
     return table
@@ -168,10 +185,8 @@ def show_trial(run: "Run", number: int, console: Console) -> None:
     Raises:
         UsageError: The run has no such trial.
     """
-    rows = run.trials[run.trials["number"] == number]
-    if rows.empty:
-        raise UsageError(f"{run.name} has no trial {number}; it has {len(run.trials)} trials")
-    row = rows.iloc[0]
+    run.require_trial(number)
+    row = run.trials[run.trials["number"] == number].iloc[0]
     plain(console, f"{row['trial_id']}: {row['status']}, seed {row['seed']}")
     for path, value in run.parameters(number).items():
         plain(console, f"  {path}: {_short(value)}")
@@ -194,6 +209,22 @@ def show_trial(run: "Run", number: int, console: Console) -> None:
 def _last_evidence(epochs: "pd.DataFrame", number: int) -> Any:
     evidence = epochs.loc[epochs["number"] == number, "evidence"].dropna()
     return evidence.iloc[-1] if len(evidence) else None
+
+
+def show_evaluation(
+    evaluation: Mapping[str, Any], record: Mapping[str, Any], console: Console
+) -> None:
+    """Prints what `gantune evaluate` found, beside what the trial's own epoch said."""
+    plain(
+        console,
+        f"trial {evaluation['trial']}, epoch {evaluation['epoch']}: {evaluation['repeats']} times "
+        f"{evaluation['samples']:,} samples, {evaluation['level']:.0%} intervals of the mean",
+    )
+    table = _table("metric", "mean", "low", "high", "in training")
+    for name, found in evaluation["metrics"].items():
+        values = (found["mean"], found["low"], found["high"], record.get(name))
+        table.add_row(name, *("-" if v is None else f"{v:.5g}" for v in values))
+    console.print(table)
 
 
 def plain(console: Console, text: str) -> None:

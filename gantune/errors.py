@@ -53,7 +53,20 @@ class UsageError(GantuneError):
 
 
 class DataError(UsageError):
-    """A data set cannot be used as the study asks."""
+    """A data set cannot be used as the study asks.
+
+    Attributes:
+        field: Dotted path of the field of a trial that is to blame.
+        message: What is wrong, with the file.
+    """
+
+    def __init__(self, field: str, message: str) -> None:
+        # Both are arguments: exceptions are rebuilt from them in another process.
+        super().__init__(field, message)
+        self.field, self.message = field, message
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.message}"
 
 
 class RunError(GantuneError):
@@ -66,3 +79,5 @@ class StorageError(GantuneError):
 
 class CheckpointError(GantuneError):
     """A checkpoint is missing, damaged or of another configuration."""
+
+    exit_code = 2

@@ -4,6 +4,7 @@ The host finds a trial's ``last`` checkpoint itself, sets the pace, and has writ
 the records in it) before it hands records out: nothing that a caller has seen can be lost.
 """
 
+import json
 import math
 import os
 import socket
@@ -16,16 +17,29 @@ from typing import Literal, NamedTuple
 
 import safetensors.torch
 import torch
+from torch import Tensor
 
 from gantune.checkpoints import CheckpointWriter, claim_attempt, read_checkpoint
 from gantune.config import TrialConfig
-from gantune.engine.engine import Engine, Lane, choose_device, generator_weights
+from gantune.diagnosis.context import context_of
+from gantune.diagnosis.verdicts import Watch
+from gantune.engine.engine import (
+    Engine,
+    Lane,
+    choose_device,
+    generate,
+    generator_weights,
+    sample_latents,
+)
 from gantune.engine.materials import Materials, make_materials, materials_key
 from gantune.engine.state import Tensors, flatten, unflatten
 from gantune.errors import CheckpointError, StorageError
-from gantune.trial import Record, TrialSpec
+from gantune.paths import picture_name, samples_of
+from gantune.pictures import picture_to_png, samples_to_picture
+from gantune.storage import write_atomically
+from gantune.trial import Record, TrialSpec, ends_by_verdict
 
-TrialState = Literal["running", "completed", "diverged"]
+TrialState = Literal["running", "completed", "stopped", "diverged"]
 
 
 class Progress(NamedTuple):
@@ -34,7 +48,7 @@ class Progress(NamedTuple):
     Attributes:
         records: New rows of the ``epochs`` table, in order.
         steps: New rows of the ``steps`` table.
-        status: Whether the trial goes on.
+        status: Whether the trial goes on; stopped: a verdict ended it.
     """
 
     records: list[Record]
@@ -50,10 +64,12 @@ class _Open:
     engine: Engine
     last: CheckpointWriter
     best: CheckpointWriter
+    watch: Watch
     records: list[Record] = field(default_factory=list)
     steps: list[Record] = field(default_factory=list)
     status: TrialState = "running"
     unsent: bool = False
+    pictures: dict[int, bytes] = field(default_factory=dict)
     best_weights: Tensors | None = None
 
 
@@ -88,8 +104,9 @@ class Host:
         checkpoint = read_checkpoint(folder / "last")
         last = CheckpointWriter(folder / "last", attempt)
         best = CheckpointWriter(folder / "best", attempt)
+        watch = Watch(context_of(spec.config))
         if checkpoint is None:
-            trial = _Open(engine.open(spec, None, 0), engine, last, best)
+            trial = _Open(engine.open(spec, None, 0), engine, last, best, watch)
         else:
             meta = checkpoint.meta
             # Validated first: a field that is newer than the checkpoint has its default.
@@ -100,7 +117,10 @@ class Host:
             lane = engine.open(spec, state, meta["epoch"])
             records, steps = meta["records"], meta["steps"]
             # Whoever asks may have missed what the last attempt handed out: send it all again.
-            trial = _Open(lane, engine, last, best, records, steps, meta["status"], unsent=True)
+            status = meta["status"]
+            trial = _Open(lane, engine, last, best, watch, records, steps, status, unsent=True)
+            for record in records:
+                watch.add(record)
         self._handles += 1
         self._open[self._handles] = trial
         return self._handles
@@ -137,10 +157,18 @@ class Host:
         key = materials_key(spec.config)
         device = choose_device(spec.config.device, has_gpu=spec.gpu > 0)
         if key not in self._materials:
+            self._forget_old()
             self._materials[key] = make_materials(spec.config)
         if (key, str(device)) not in self._engines:
             self._engines[key, str(device)] = Engine(self._materials[key], device)
         return self._engines[key, str(device)]
+
+    def _forget_old(self) -> None:
+        """Keeps what most trials need and the last other data: a search over data has no end."""
+        for key in list(self._materials)[1:-1]:
+            del self._materials[key]
+            for engine in [known for known in self._engines if known[0] == key]:
+                del self._engines[engine]
 
 
 @contextmanager
@@ -158,7 +186,7 @@ def _train_epoch(trial: _Open) -> None:
     result = trial.engine.epoch([lane])[0]
     previous: Record = trial.records[-1] if trial.records else {}
     record = {"trial_id": spec.trial_id, "number": spec.number, **result.record}
-    objective = record.get(spec.metric)
+    objective = _objective(record, spec.metric)
     if objective is not None and not math.isfinite(objective):
         objective = None
     best = previous.get("best_objective")
@@ -169,25 +197,58 @@ def _train_epoch(trial: _Open) -> None:
     record["objective"], record["best_objective"] = objective, best
     record["rung"] = spec.rung_at(lane.epoch)
     if result.diverged:
-        trial.status = "diverged"
         record |= {"verdict": "diverged", "evidence": f"in epoch {lane.epoch} {result.diverged}"}
-    elif lane.epoch >= spec.epochs:
-        trial.status = "completed"
+    elif spec.is_pictured(lane.epoch):
+        trial.pictures[lane.epoch] = _picture(lane)
+    verdict = trial.watch.add(record)
+    record["verdict"], record["evidence"] = verdict.name, verdict.evidence
     record["wall_s"] = previous.get("wall_s", 0.0) + time.perf_counter() - began
     trial.records.append(record)
+    if result.diverged:
+        trial.status = "diverged"
+    elif lane.epoch >= spec.epochs:
+        trial.status = "completed"
+    elif ends_by_verdict(trial.records, spec.stop):
+        trial.status = "stopped"
     identity = {"trial_id": spec.trial_id, "number": spec.number}
     trial.steps += [{**identity, **row} for row in result.steps]
 
 
+def _objective(record: Record, metric: str) -> float | None:
+    """The metric that a trial is judged by, built in or an extension's."""
+    if metric in record:
+        value: float | None = record[metric]
+        return value
+    extra: dict[str, float] = json.loads(record.get("extra_metrics") or "{}")
+    return extra.get(metric)
+
+
+def _picture(lane: Lane) -> bytes:
+    """A PNG of samples on the study's latents: the same bytes whenever this epoch is reached."""
+    config, count = lane.spec.config, lane.spec.samples.count
+    latents = sample_latents(config, count, config.seed).to(lane.latents.device)
+    samples: Tensor = generate(lane.generator, lane.state, latents)
+    return picture_to_png(samples_to_picture(samples.cpu().numpy(), config.data))
+
+
 def _write(trial: _Open) -> None:
-    """Writes ``best`` first: ``last`` never speaks of a best that is not on disk."""
+    """Writes ``last`` last: it never speaks of a picture or a best that is not on disk."""
     spec, lane = trial.lane.spec, trial.lane
+    for epoch, picture in trial.pictures.items():
+        write_atomically(samples_of(Path(spec.folder)) / picture_name(epoch), picture)
+    trial.pictures.clear()
     config = spec.config.model_dump(mode="json")
     identity = {"trial_id": spec.trial_id, "number": spec.number, "seed": spec.seed}
     if trial.best_weights is not None:
         scored = [r for r in trial.records if r["objective"] is not None]
         record = next(r for r in scored if r["objective"] == scored[-1]["best_objective"])
-        meta = {**identity, "epoch": record["epoch"], "config": config, "record": record}
+        meta = {
+            **identity,
+            "epoch": record["epoch"],
+            "config": config,
+            "sample_shape": trial.engine.sample_shape,
+            "record": record,
+        }
         trial.best.write(_encode(trial.best_weights), meta)
         trial.best_weights = None
     meta = {

@@ -12,6 +12,10 @@ from gantune.checks import check_study
 from gantune.config import sections_at
 from gantune.document import Document, Location, Value, parse_scalar, read_document
 from gantune.errors import ConfigError, Problem
+from gantune.extensions import activate, read_extension
+from gantune.parts.base import FOREIGN
+from gantune.parts.foreign import UNLOADED
+from gantune.sources import forget_sources
 from gantune.space import ParameterSpec
 from gantune.study import Study
 
@@ -29,11 +33,47 @@ def load_study(path: str | Path, overrides: Sequence[str] = ()) -> Study:
         ConfigError: The study is not valid; carries every problem with line, path and rule.
         UsageError: The file cannot be read.
     """
-    return study_from_document(read_document(Path(path)), overrides)
+    document = read_document(Path(path))
+    return study_from_document(_with_extensions(document, Path(path).parent), overrides)
+
+
+def _with_extensions(document: Document, folder: Path) -> Document:
+    """Puts the files that a study names as extensions in the place of their names."""
+    tree = document.value
+    named = tree.get("extensions") if isinstance(tree, dict) else None
+    if not isinstance(tree, dict) or not isinstance(named, list):
+        return document
+    read: list[Value] = []
+    for item in named:
+        if isinstance(item, str):
+            extension = read_extension(folder / item)
+            # Overrides and checks ask which options a part has.
+            activate(extension)
+            read.append(extension.model_dump())
+        else:
+            read.append(item)
+    return Document(document.source, {**tree, "extensions": read}, document.lines)
+
+
+def open_study(path: Path) -> Study:
+    """Reads the study of a run, as it was resolved, in order to look at its results.
+
+    Nothing of it is run or looked up: neither its extensions nor the files of its data.
+
+    Raises:
+        ConfigError: The file is damaged.
+    """
+    document = read_document(path)
+    try:
+        return Study.model_validate(document.value, context=UNLOADED)
+    except ValidationError as error:
+        problems = [_as_problem(details, document) for details in error.errors()]
+        raise ConfigError(document.source, problems) from None
 
 
 def study_from_document(document: Document, overrides: Sequence[str] = ()) -> Study:
     """Checks a parsed study file; see :func:`load_study`."""
+    forget_sources()
     document = _with_overrides(document, overrides)
     problems: list[Problem] = []
     study = None
@@ -124,7 +164,7 @@ def _without_tags(location: tuple[int | str, ...], value: Any) -> Location:
         if isinstance(value, dict):
             if word in value:
                 value = value[word]
-            elif not is_last and isinstance(word, str):
+            elif word == FOREIGN or (not is_last and isinstance(word, str)):
                 continue
         elif isinstance(value, list) and isinstance(word, int) and word < len(value):
             value = value[word]
@@ -138,7 +178,7 @@ def _message(details: ErrorDetails, location: Location) -> str:
     kind, value = details["type"], details.get("input")
     if kind == "extra_forbidden":
         return f"unknown key{_nearest(location)}"
-    if kind == "union_tag_invalid":
+    if kind in ("union_tag_invalid", "unknown_part"):
         context = details.get("ctx", {})
         tag, expected = context.get("tag"), context.get("expected_tags")
         if not isinstance(value, dict):

@@ -60,9 +60,35 @@ class RunPaths:
         """The checkpoint that a trial goes on from."""
         return self.trial(number) / "last"
 
+    def samples(self, number: int) -> Path:
+        """The folder of a trial's pictures of samples, one per epoch."""
+        return samples_of(self.trial(number))
+
+    def animation(self, number: int) -> Path:
+        """A trial's pictures in a row."""
+        return self.trial(number) / "samples.webp"
+
+    def evaluation(self, number: int) -> Path:
+        """What `gantune evaluate` found of a trial."""
+        return self.trial(number) / "evaluation.json"
+
+    def tensorboard(self, number: int) -> Path:
+        """A trial's folder of TensorBoard's event files."""
+        return self.root / "tensorboard" / f"{number:05d}"
+
     def error(self, number: int) -> Path:
         """The traceback of a trial that failed."""
         return self.trial(number) / "error.txt"
+
+
+def samples_of(trial_folder: Path) -> Path:
+    """The folder of the pictures of a trial's samples."""
+    return trial_folder / "samples"
+
+
+def picture_name(epoch: int) -> str:
+    """The picture of an epoch's samples; in order of epochs when sorted."""
+    return f"epoch-{epoch:05d}.png"
 
 
 def run_paths(runs_dir: Path, name: str) -> RunPaths:

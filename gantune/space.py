@@ -16,7 +16,7 @@ from typing import Annotated, Any, Protocol
 
 from pydantic import Field, model_validator
 
-from gantune.parts import Options
+from gantune.parts.base import Options
 
 DOMAINS = ("uniform", "log_uniform", "int", "log_int", "choice")
 RATIO = "@ratio"

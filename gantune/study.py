@@ -5,8 +5,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, Tag, model_validator
 
+from gantune.columns import VerdictName
 from gantune.config import TrialConfig, sections_at
-from gantune.parts import Options, by_name
+from gantune.extensions import Extensions
+from gantune.parts.base import Options, by_name
+from gantune.parts.foreign import EXTRA_METRICS
 from gantune.space import ParameterSpec
 
 NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
@@ -15,16 +18,22 @@ Goal = Literal["minimize", "maximize"]
 
 OBJECTIVES: dict[str, Goal] = {
     "frechet_distance": "minimize",
+    "kernel_distance": "minimize",
     "classifier_score": "maximize",
+    "precision": "maximize",
+    "recall": "maximize",
+    "density": "maximize",
+    "coverage": "maximize",
+    "vendi": "maximize",
+    "pair_distance_ratio": "maximize",
     "modes": "maximize",
     "mode_kl": "minimize",
+    "mode_jsd": "minimize",
     "mode_entropy": "maximize",
     "high_quality": "maximize",
+    "nearest_neighbor_ratio": "maximize",
 }
-"""Every metric that can be optimised, and which way it is better."""
-
-ONLY_FOR = {"high_quality": ("ring", "grid"), "classifier_score": ("digits",)}
-"""Metrics that exist for some data sets only."""
+"""Every metric that can be optimised, and which way it is better; which data have it: checks."""
 
 
 class Objective(Options):
@@ -41,6 +50,8 @@ class Objective(Options):
     @property
     def direction(self) -> Goal:
         """Which way is better."""
+        if self.goal is None and self.metric in EXTRA_METRICS:
+            return EXTRA_METRICS[self.metric].goal
         return self.goal or OBJECTIVES[self.metric]
 
 
@@ -74,6 +85,24 @@ class Budget(Options):
     trials: Annotated[int, Field(ge=1, le=1_000_000)] = 20
 
 
+class Stop(Options):
+    """Which faults end a trial early; divergence always does, at once."""
+
+    verdicts: Annotated[tuple[VerdictName, ...], Field(strict=False)] = Field(
+        (), description="Verdicts that end a trial; none by default."
+    )
+    patience: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        3, description="Epochs in a row with such a verdict before the trial ends."
+    )
+
+    @model_validator(mode="after")
+    def _are_faults_while_running(self) -> "Stop":
+        known = set(self.verdicts) & {"undertrained", "healthy"}
+        if known:
+            raise ValueError(f"{', '.join(sorted(known))} is no reason to end a trial early")
+        return self
+
+
 class Resources(Options):
     """What one trial holds."""
 
@@ -89,6 +118,19 @@ class Resources(Options):
         return self
 
 
+class SampleGrids(Options):
+    """Pictures of samples, on latents that are the same for all trials of a study."""
+
+    every: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
+        5, description="Every so many epochs, and at the last one; 0: none."
+    )
+    count: Annotated[int, Field(ge=1, le=1024)] = 64
+
+
+Logger = Literal["tensorboard"]
+"""What else a run is written for, as it goes."""
+
+
 Scheduler = Annotated[
     Annotated[Asha, Tag("asha")] | Annotated[NoScheduler, Tag("none")], by_name("asha")
 ]
@@ -99,6 +141,8 @@ class Study(Options):
 
     name: Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")]
     description: Annotated[str, Field(max_length=10_000)] = ""
+    # Before the trial, so that its validation comes first.
+    extensions: Extensions = ()
     trial: TrialConfig = TrialConfig()
     search: dict[str, ParameterSpec] = Field(default_factory=dict)
     objective: Objective = Objective()
@@ -106,6 +150,12 @@ class Study(Options):
     scheduler: Scheduler = Asha()
     budget: Budget = Budget()
     resources: Resources = Resources()
+    samples: SampleGrids = SampleGrids()
+    loggers: Annotated[tuple[Logger, ...], Field(strict=False, max_length=10)] = ()
+    trial_seed: Annotated[int, Field(ge=0, lt=2**63)] | None = Field(
+        None, description="Every trial's own seed; null: derived from trial.seed and its number."
+    )
+    stop: Stop = Stop()
     max_failures: Annotated[int, Field(ge=0, le=1000)] = Field(
         1, description="How often a trial is taken up again after its worker failed."
     )
@@ -134,8 +184,8 @@ class Study(Options):
 def with_values(base: TrialConfig, values: Mapping[str, Any]) -> TrialConfig:
     """The trial that differs from ``base`` in the values of some dotted paths.
 
-    Where the ``name`` of a part changes, the base's options that the new part does not have are
-    left behind.
+    Where the ``name`` of a part changes, the new part has its own defaults: of the old part's
+    options only those stay that both have and that differ from the old one's default.
 
     Raises:
         ValidationError: The result is not a valid trial.
@@ -147,16 +197,18 @@ def with_values(base: TrialConfig, values: Mapping[str, Any]) -> TrialConfig:
         for word in parents:
             node = node.setdefault(word, {})
         if last == "name" and node.get("name") != values[path]:
-            _keep_known(node, ".".join(parents), values[path])
+            _change_part(node, ".".join(parents), values[path])
         node[last] = values[path]
     return TrialConfig.model_validate(tree)
 
 
-def _keep_known(node: dict[str, Any], section: str, name: Any) -> None:
-    parts = sections_at(section)
-    known = next((p.model_fields for p in parts if p.model_fields["name"].default == name), {})
-    for key in set(node) - set(known):
-        del node[key]
+def _change_part(node: dict[str, Any], section: str, name: Any) -> None:
+    parts = {str(part.model_fields["name"].default): part for part in sections_at(section)}
+    old, new = parts.get(node.get("name", "")), parts.get(name)
+    for key in set(node) - {"name"}:
+        is_chosen = old is not None and node[key] != old.model_fields[key].default
+        if new is None or key not in new.model_fields or not is_chosen:
+            del node[key]
 
 
 def schema() -> dict[str, Any]:

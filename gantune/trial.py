@@ -1,12 +1,14 @@
 """What a trial is, to whoever trains it; no torch, no ray."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from gantune.config import TrialConfig
-from gantune.parts import Options
-from gantune.study import Goal
+from gantune.extensions import Extensions
+from gantune.parts.base import Options
+from gantune.study import Goal, SampleGrids, Stop
 
 Record = dict[str, Any]
 """One row of the ``epochs`` or the ``steps`` table, by column name."""
@@ -22,6 +24,7 @@ class TrialSpec(Options):
     """One trial of a run, complete: whoever has it and the data can train it.
 
     Attributes:
+        extensions: What has to be known before the configuration is.
         trial_id: Run name and number.
         number: Optuna's number of the trial.
         seed: The trial's own seed.
@@ -32,8 +35,12 @@ class TrialSpec(Options):
         folder: Where its checkpoints go.
         threads: Threads it may use.
         gpu: GPUs (or the share of one) that it was given.
+        samples: Which epochs leave a picture of samples.
+        stop: Which verdicts end it.
     """
 
+    # First, so that its validation comes before that of the configuration.
+    extensions: Extensions = ()
     trial_id: str
     number: int
     seed: int
@@ -44,6 +51,8 @@ class TrialSpec(Options):
     folder: str
     threads: int
     gpu: float = 0.0
+    samples: SampleGrids = SampleGrids()
+    stop: Stop = Stop()
 
     @property
     def epochs(self) -> int:
@@ -54,6 +63,11 @@ class TrialSpec(Options):
         """Whether an epoch is scored: the first, the last, each rung and every k-th."""
         every = self.config.eval.every
         return epoch in (1, self.epochs, *self.rungs) or epoch % every == 0
+
+    def is_pictured(self, epoch: int) -> bool:
+        """Whether an epoch leaves a picture of samples: every k-th, and the last."""
+        every = self.samples.every
+        return every > 0 and (epoch % every == 0 or epoch == self.epochs)
 
     def next_stop(self, epoch: int) -> int:
         """The next epoch after which the scheduler is asked: a rung, or the end."""
@@ -68,3 +82,12 @@ class TrialSpec(Options):
         if best is None:
             return True
         return value < best if self.goal == "minimize" else value > best
+
+
+def ends_by_verdict(records: Sequence[Record], stop: Stop) -> bool:
+    """Whether the last of a trial's records ends it: ``patience`` listed verdicts in a row.
+
+    A function of the records alone: host and conductor, before and after a crash, agree.
+    """
+    last = records[-stop.patience :]
+    return len(last) == stop.patience and all(r.get("verdict") in stop.verdicts for r in last)

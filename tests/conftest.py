@@ -9,6 +9,7 @@ import pytest
 
 from gantune.document import Document
 from gantune.loader import study_from_document
+from gantune.parts.foreign import EXTRA_METRICS, EXTRAS
 from gantune.study import Study
 
 
@@ -22,6 +23,18 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         del os.environ["GANTUNE_CACHE"]
     else:
         os.environ["GANTUNE_CACHE"] = before
+
+
+@pytest.fixture(autouse=True)
+def _no_extensions() -> Iterator[None]:
+    """No extension of one test is known in another."""
+    before = dict(EXTRA_METRICS), {kind: dict(extras) for kind, extras in EXTRAS.items()}
+    yield
+    EXTRA_METRICS.clear()
+    EXTRA_METRICS.update(before[0])
+    for kind, extras in before[1].items():
+        EXTRAS[kind].clear()
+        EXTRAS[kind].update(extras)
 
 
 def make_study(**sections: Any) -> Study:
@@ -61,6 +74,18 @@ def standing_ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("CUDA_VISIBLE_DEVICES", "")  # the same on machines with and without a GPU
         with local_ray():
             yield
+
+
+@pytest.fixture(scope="session")
+def mnist10k() -> Path:
+    """Folder with 10,000 real digits of MNIST, in IDX files."""
+    beside = Path(__file__).parent.parent.parent / "shared" / "data" / "mnist10k"
+    folder = Path(os.environ.get("GANTUNE_MNIST10K") or beside)
+    assert (folder / "t10k-images-idx3-ubyte.gz").is_file(), (
+        f"{folder} does not have MNIST's test digits: point GANTUNE_MNIST10K to a folder with "
+        "t10k-images-idx3-ubyte.gz and t10k-labels-idx1-ubyte.gz"
+    )
+    return folder
 
 
 @pytest.fixture

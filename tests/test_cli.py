@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 import pytest
+from data_files import random_images, write_idx
 
 import gantune
 from gantune.columns import TIMES
@@ -204,7 +205,7 @@ def test_train_leaves_a_run_of_one_trial(tiny: Path) -> None:
 
 def test_train_on_a_device_that_is_not_there_leaves_nothing(tiny: Path) -> None:
     done = call("train", "tiny.yaml", "--set", "device=cuda", cwd=tiny.parent, env=NO_GPU)
-    assert done.returncode == 2 and "no CUDA device" in done.stderr
+    assert done.returncode == 2 and "cuda was asked for" in done.stderr
     assert not (tiny.parent / "runs").exists()
 
 
@@ -392,3 +393,29 @@ def tables(root: Path) -> dict[str, Any]:
         ]
         for name in ("epochs", "steps", "trials")
     }
+
+
+def test_data_that_cannot_be_used_is_a_message_and_exit_code_2(tiny: Path) -> None:
+    data = tiny.parent / "digits"
+    options = sets(["data={name: idx, root: digits}"])
+    done = call("check", "tiny.yaml", *options, cwd=tiny.parent)
+    assert done.returncode == 2 and "trial.data.root: digits is no folder" in done.stderr
+    write_idx(data, random_images(100, 8, 8))
+    assert call("check", "tiny.yaml", *options, cwd=tiny.parent).returncode == 0
+    whole = (data / "t10k-images-idx3-ubyte.gz").read_bytes()
+    (data / "t10k-images-idx3-ubyte.gz").write_bytes(whole[:-100])
+    done = call("train", "tiny.yaml", *options, cwd=tiny.parent)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "error: data.root: digits/t10k-images-idx3-ubyte.gz cannot be read" in done.stderr
+    done = call("train", "tiny.yaml", *sets(["data={name: mnist}"]), cwd=tiny.parent)
+    assert done.returncode == 2 and "set data.download: true" in done.stderr
+    assert not (tiny.parent / "runs").exists()
+
+
+def test_real_digits_are_trained_on(tiny: Path, mnist10k: Path) -> None:
+    options = sets([f"data={{name: idx, root: '{mnist10k}', limit: 500}}", "train.epochs=1"])
+    done = call("train", "tiny.yaml", *options, "--out", "one", cwd=tiny.parent)
+    assert done.returncode == 0, done.stderr
+    run = gantune.load(tiny.parent / "one")
+    assert run.info["sessions"][0]["features"]["accuracy"] >= 0.97
+    assert run.epochs["frechet_distance"].notna().all()

@@ -9,13 +9,17 @@ from gantune.config import (
     rounds_per_epoch,
     sections_at,
     static_hash,
-    training_size,
 )
+from gantune.engine.augment import AUGMENTATIONS
+from gantune.engine.balance import RULES
 from gantune.engine.data import DATASETS, load_dataset
-from gantune.engine.engine import static_part
 from gantune.engine.losses import LOSSES
 from gantune.engine.networks import DISCRIMINATORS, GENERATORS
+from gantune.engine.optim import OPTIMIZERS
 from gantune.engine.penalties import PENALTIES
+from gantune.engine.schedules import SCHEDULES
+from gantune.parts.training import Augment
+from gantune.sources import training_size
 from gantune.study import with_values
 
 
@@ -29,14 +33,20 @@ def test_every_name_has_an_implementation() -> None:
     assert names("discriminator") == set(DISCRIMINATORS)
     assert names("loss") == set(LOSSES)
     assert names("penalty") == set(PENALTIES)
+    assert names("optimizer.generator") == names("optimizer.discriminator") == set(OPTIMIZERS)
+    assert names("schedule") == set(SCHEDULES)
+    assert names("train.balance") == set(RULES)
+    assert set(Augment.model_fields) == {*AUGMENTATIONS, "flip"}
 
 
-def test_lane_fields_are_the_rates_and_static_ones_the_shapes() -> None:
+def test_lane_fields_are_rates_and_weights_and_static_ones_shapes() -> None:
     lanes = {path for path, _, lane in leaves(TrialConfig()) if lane}
     rates = {"lr", "beta1", "beta2", "eps"}
     both = {f"optimizer.{who}.{rate}" for who in ("generator", "discriminator") for rate in rates}
-    slopes = {f"{who}.negative_slope" for who in ("generator", "discriminator")}
-    assert lanes == both | slopes | {"generator.norm_eps", "train.epochs"}
+    softness = {"label_smoothing", "label_flip", "content_weight", "instance_noise"}
+    loss = {f"loss.{name}" for name in {*softness, "instance_noise_epochs"}}
+    train = {f"train.{name}" for name in ("epochs", "ema", "grad_clip")}
+    assert lanes == both | loss | train | {"schedule.warmup_epochs"}
 
 
 def test_the_hash_of_static_fields_groups_what_could_share_a_model() -> None:
@@ -55,7 +65,7 @@ def test_sizes_are_known_without_loading_the_data() -> None:
     ):
         trial = with_values(TrialConfig(), changes)
         assert training_size(trial.data) == len(load_dataset(trial.data).train)
-        assert static_part(trial).rounds == rounds_per_epoch(trial)
+        assert rounds_per_epoch(trial) == -(-training_size(trial.data) // 64)
 
 
 def test_an_epoch_is_once_through_the_data_by_default() -> None:

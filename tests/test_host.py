@@ -12,11 +12,12 @@ from conftest import make_study
 from gantune.checkpoints import read_checkpoint
 from gantune.columns import EPOCHS, STEPS, TIMES
 from gantune.config import TrialConfig
-from gantune.engine.engine import choose_device
+from gantune.engine.engine import choose_device, generate, sample_latents
 from gantune.engine.losses import LOSSES
 from gantune.engine.materials import make_materials
 from gantune.errors import CheckpointError, UsageError
 from gantune.host import Host, Progress
+from gantune.pictures import picture_to_png, samples_to_picture
 from gantune.study import with_values
 from gantune.trial import TrialSpec
 
@@ -71,13 +72,11 @@ def numbers(parts: list[Progress]) -> list[dict[str, Any]]:
 
 def test_every_column_that_applies_is_there(host: Host, tmp_path: Path) -> None:
     records = [r for part in run(host, spec(tmp_path, base())) for r in part.records]
-    expected = {column.name for column in EPOCHS} - {"seq", "verdict", "evidence"}
-    later = {  # no penalty is configured; these metrics and verdicts are not part of this version
-        *("penalty", "kernel_distance", "precision", "recall", "density", "coverage", "vendi"),
-        *("pair_distance_ratio", "nearest_neighbor_ratio"),
-    }
+    expected = {column.name for column in EPOCHS} - {"seq"}
+    # No penalty and no content loss are configured; pairs are compared where there are no labels.
+    absent = {"penalty", "content_loss", "pair_distance_ratio", "extra_metrics"}
     for record in records:
-        assert set(record) == expected - later
+        assert set(record) == expected - absent
         null = {name for name, value in record.items() if value is None}
         assert null == {"high_quality"} | ({"rung"} if record["epoch"] != 2 else set())
     assert [r["epoch"] for r in records] == [1, 2, 3, 4, 5]
@@ -194,7 +193,7 @@ def test_auto_is_a_gpu_only_where_the_trial_was_given_one(monkeypatch: pytest.Mo
     assert choose_device("cpu", has_gpu=True).type == "cpu"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert choose_device("auto", has_gpu=True).type == "cpu"
-    with pytest.raises(UsageError, match="no CUDA device"):
+    with pytest.raises(UsageError, match="cuda was asked for and this process sees no such device"):
         choose_device("cuda", has_gpu=True)
 
 
@@ -250,3 +249,40 @@ def test_a_trial_that_searches_the_data_gets_its_own(host: Host, tmp_path: Path)
     ring = with_values(base(), {"data.name": "ring", "data.points": 300, "generator.hidden": [8]})
     records = numbers(run(host, spec(tmp_path, ring)))
     assert records[0]["high_quality"] is not None and "classifier_score" not in records[0]
+
+
+def test_every_few_epochs_and_the_last_leave_a_picture(host: Host, tmp_path: Path) -> None:
+    samples = {"every": 2, "count": 9}
+    for number in (0, 1):
+        run(host, spec(tmp_path / str(number), base(), number, samples=samples))
+    pictures = sorted((tmp_path / "0" / "samples").iterdir())
+    names = ["epoch-00002.png", "epoch-00004.png", "epoch-00005.png"]
+    assert [path.name for path in pictures] == names
+    assert len({path.read_bytes() for path in pictures}) == 3
+    # The last one is what the last state makes of the study's latents.
+    checkpoint = read_checkpoint(tmp_path / "0" / "last")
+    assert checkpoint is not None
+    handle = host.open(spec(tmp_path / "0", base(), samples=samples))
+    lane = host._open[handle].lane
+    made = generate(lane.generator, lane.state, sample_latents(base(), 9, base().seed))
+    picture = picture_to_png(samples_to_picture(made.numpy(), base().data))
+    assert pictures[-1].read_bytes() == picture
+    run(host, spec(tmp_path / "off", base(), samples={"every": 0}))
+    assert not (tmp_path / "off" / "samples").exists()
+
+
+def test_a_picture_does_not_depend_on_interruptions(host: Host, tmp_path: Path) -> None:
+    samples = {"every": 1, "count": 4}
+    run(host, spec(tmp_path / "whole", base(), samples=samples))
+    for until in (1, 2, 4, 10):
+        run(Host(), spec(tmp_path / "broken", base(), samples=samples), until=until)
+    for name in (f"epoch-{epoch:05d}.png" for epoch in range(1, 6)):
+        found = [(tmp_path / kind / "samples" / name).read_bytes() for kind in ("whole", "broken")]
+        assert found[0] == found[1]
+
+
+def test_what_diverged_leaves_no_picture(host: Host, tmp_path: Path) -> None:
+    handle = host.open(spec(tmp_path, base(), samples={"every": 1}))
+    host._open[handle].lane.state.generator.params["0.weight"][0, 0] = float("nan")
+    host.advance(handle, 5, 60)
+    assert not (tmp_path / "samples").exists()

@@ -12,18 +12,24 @@ PACKAGE = Path(__file__).parent.parent / "gantune"
 LAYERS = [
     {"errors", "seeds", "columns"},
     {"document", "storage", "lock", "parts"},
-    {"config"},
+    {"sources"},
+    {"config", "extensions"},
     {"space"},
     {"study"},
+    {"legality", "objectives"},
     {"checks"},
     {"loader"},
-    {"paths", "records", "checkpoints", "runinfo", "trial"},
+    {"paths", "records", "checkpoints", "runinfo", "trial", "pictures"},
+    {"diagnosis"},
     {"analysis"},
     {"metrics"},
     {"engine"},
-    {"host"},
+    {"extend"},
+    {"host", "generator"},
+    {"export", "evaluate"},
     {"tuning"},
     {"api", "display"},
+    {"commands"},
     {"cli", "__init__", "__main__"},
 ]
 
@@ -31,11 +37,18 @@ LAYERS = [
 HEAVY = {
     "ray": {"tuning"},
     "optuna": {"tuning"},
-    "torch": {"metrics", "engine", "host"},
-    "safetensors": {"metrics", "host"},
+    "torch": {"metrics", "engine", "host", "generator", "evaluate"},
+    "safetensors": {"metrics", "host", "generator"},
     "pandas": {"analysis", "display"},
+    "tensorboard": {"tuning"},
     "sklearn": set(),
     "pickle": set(),
+}
+
+# Imports within a function that go up, each with its reason.
+UPWARD = {
+    # `run.best().generator()` is a method of what analysis hands out; torch comes with the call.
+    ("analysis.run", "gantune.generator"),
 }
 
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
@@ -61,7 +74,7 @@ def test_imports_go_down() -> None:
         assert layer in RANK, f"{module} is in no layer: add it to LAYERS"
         for name in imported:
             head, _, rest = name.partition(".")
-            if head == "gantune" and rest:
+            if head == "gantune" and rest and (module, name) not in UPWARD:
                 target = rest.split(".")[0]
                 assert RANK[target] <= RANK[layer], f"{module} imports {name}, which is above it"
                 seen += 1

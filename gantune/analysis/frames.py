@@ -17,7 +17,10 @@ CONFIG_PREFIX = "config."
 def to_epochs(table: pa.Table) -> pd.DataFrame:
     """One row per (trial, epoch), in order of trials and epochs; the first of equal rows counts."""
     frame = _typed(table, EPOCHS).drop_duplicates(["number", "epoch"], keep="first")
-    return frame.sort_values(["number", "epoch"], ignore_index=True)
+    frame = frame.sort_values(["number", "epoch"], ignore_index=True)
+    rows = [{} if pd.isna(text) else json.loads(text) for text in frame["extra_metrics"]]
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    return frame.assign(**{name: _column([row.get(name) for row in rows]) for name in names})
 
 
 def to_steps(table: pa.Table) -> pd.DataFrame:
@@ -50,20 +53,25 @@ def with_records_so_far(trials: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFr
     if not unended.any() or epochs.empty:
         return trials
     scored = epochs.dropna(subset=["objective"])
-    is_best = scored["objective"] == scored["best_objective"]
+    final = scored.groupby("number")["best_objective"].transform("last")
+    is_final = scored["objective"] == final
     by_trial, scored_by = epochs.groupby("number"), scored.groupby("number")
     so_far = {
         "epochs": by_trial["epoch"].max(),
         "wall_s": by_trial["wall_s"].max(),
         "objective": scored_by["best_objective"].last(),
         "last_objective": scored_by["objective"].last(),
-        "best_epoch": scored[is_best].groupby("number")["epoch"].max(),
+        "best_epoch": scored[is_final].groupby("number")["epoch"].min(),
     }
     filled = trials.copy()
     for name, values in so_far.items():
         found = filled["number"].map(values).astype(filled[name].dtype)
         filled[name] = filled[name].where(~unended, found)
-    return filled
+    # A category only takes values that it has had before: by way of text.
+    verdicts = epochs["verdict"].astype("string").groupby(epochs["number"]).last()
+    found = filled["number"].map(verdicts).astype("string")
+    filled["verdict"] = filled["verdict"].astype("string").where(~unended, found)
+    return filled.astype({"verdict": "category"})
 
 
 def _column(values: Sequence[Any]) -> "pd.Series[Any]":

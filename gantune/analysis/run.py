@@ -4,25 +4,29 @@ import json
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from gantune.analysis.frames import to_epochs, to_steps, to_trials, with_records_so_far
 from gantune.checkpoints import read_checkpoint
 from gantune.config import TrialConfig
-from gantune.errors import RunError, UsageError
-from gantune.loader import load_study
+from gantune.errors import CheckpointError, RunError, UsageError
+from gantune.loader import open_study
 from gantune.lock import is_held
+from gantune.parts.foreign import UNLOADED
 from gantune.paths import RunPaths
 from gantune.records import read_table
 from gantune.runinfo import read_info
 from gantune.study import Study
 
+if TYPE_CHECKING:
+    from gantune.generator import Generator
+
 
 @dataclass(frozen=True)
 class BestTrial:
-    """The best trial of a run.
+    """A trial at its best epoch, with its checkpoint; from :meth:`Run.best` or :meth:`Run.trial`.
 
     Attributes:
         number: Its number.
@@ -30,6 +34,8 @@ class BestTrial:
         epoch: The epoch of that value.
         parameters: Searched paths and their values.
         config: Its whole configuration.
+        record: Its row of the ``epochs`` table at that epoch.
+        sample_shape: Of what it generates: (C, H, W), or (2,); None of checkpoints before 0.2.
         checkpoint: The safetensors file with its generator at that epoch.
     """
 
@@ -38,7 +44,22 @@ class BestTrial:
     epoch: int
     parameters: dict[str, Any]
     config: TrialConfig
+    record: dict[str, Any] = field(repr=False)
+    sample_shape: tuple[int, ...] | None
     checkpoint: Path
+
+    def generator(self) -> "Generator":
+        """Its generator as a ``torch.nn.Module`` in eval mode, on the CPU.
+
+        Raises:
+            CheckpointError: The checkpoint is damaged, or does not know its sample shape.
+        """
+        from gantune.generator import read_generator  # takes torch
+
+        if self.sample_shape is None:
+            message = f"{self.checkpoint} is of an older gantune and does not know its sample shape"
+            raise CheckpointError(message)
+        return read_generator(self.checkpoint, self.config, self.sample_shape)
 
 
 @dataclass(frozen=True)
@@ -87,6 +108,15 @@ class Run:
 
         Raises:
             RunError: No trial has a value yet.
+            CheckpointError: Its checkpoint is missing or damaged.
+        """
+        return self._at_best(self.best_number())
+
+    def best_number(self) -> int:
+        """The number of the trial with the best objective.
+
+        Raises:
+            RunError: No trial has a value yet.
         """
         scored = self.epochs.dropna(subset=["objective"])
         if scored.empty:
@@ -95,17 +125,39 @@ class Run:
         row = scored.sort_values(
             ["objective", "number", "epoch"], ascending=[lower, True, True]
         ).iloc[0]
-        number = int(row["number"])
+        return int(row["number"])
+
+    def trial(self, number: int) -> BestTrial:
+        """A trial at its best epoch.
+
+        Raises:
+            UsageError: There is no such trial.
+            CheckpointError: It has no whole checkpoint: it was never evaluated, or files are gone.
+        """
+        self.require_trial(number)
+        return self._at_best(number)
+
+    def require_trial(self, number: int) -> None:
+        """Raises UsageError where there is no such trial."""
+        if not (self.trials["number"] == number).any():
+            message = f"{self.name} has no trial {number}; it has {len(self.trials)} trials"
+            raise UsageError(message)
+
+    def _at_best(self, number: int) -> BestTrial:
         checkpoint = read_checkpoint(self._paths.best(number))
         if checkpoint is None:
-            raise RunError(f"{self._paths.best(number)}: no whole checkpoint of trial {number}")
+            folder = self._paths.best(number)
+            raise CheckpointError(f"{folder}: no whole checkpoint of trial {number}")
+        shape = checkpoint.meta.get("sample_shape")
         return BestTrial(
             number=number,
             # Of a trial that is not over the checkpoint can be ahead of the tables.
             objective=float(checkpoint.meta["record"]["objective"]),
             epoch=int(checkpoint.meta["epoch"]),
             parameters=self.parameters(number),
-            config=TrialConfig.model_validate(checkpoint.meta["config"]),
+            config=TrialConfig.model_validate(checkpoint.meta["config"], context=UNLOADED),
+            record=checkpoint.meta["record"],
+            sample_shape=None if shape is None else tuple(shape),
             checkpoint=checkpoint.path,
         )
 
@@ -133,4 +185,4 @@ def load(path: str | Path) -> Run:
     paths = RunPaths(Path(path))
     if not paths.study.is_file():
         raise UsageError(f"{path} is no run: it has no {paths.study.name}")
-    return Run(paths.root, load_study(paths.study), read_info(paths.info))
+    return Run(paths.root, open_study(paths.study), read_info(paths.info))

@@ -1,10 +1,11 @@
-"""Every random tensor of an epoch, drawn before it starts.
+"""Every random tensor of an epoch, from generators keyed on (trial seed, epoch, purpose).
 
-Draws are keyed on (trial seed, epoch, purpose): no generator state has to be saved, and an epoch
-that is run again, elsewhere or in other company, sees the same noise and the same batches.
+No generator state has to be saved, and an epoch that is run again, elsewhere or in other company,
+sees the same noise and the same batches.
 """
 
-from typing import Literal, NamedTuple
+from collections.abc import Sequence
+from typing import Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -13,23 +14,83 @@ from gantune.config import TrialConfig
 from gantune.seeds import derive_seed
 
 
+class Noise(Protocol):
+    """Random tensors that a step asks for, too large to draw for a whole epoch.
+
+    Each purpose has a generator of its own; it is the order of its calls that counts.
+    """
+
+    def uniform(self, purpose: str, shape: Sequence[int]) -> Tensor:
+        """U(0, 1), with the axis of stacked trials in front of the shape where there is one."""
+        ...
+
+    def normal(self, purpose: str, shape: Sequence[int]) -> Tensor:
+        """N(0, 1), likewise."""
+        ...
+
+
 class Draws(NamedTuple):
     """The random tensors of one epoch.
 
     Attributes:
         indices: (rounds * d_steps, B) rows of the training data, each pass in a new order.
         latents: (rounds * latents per round, B, latent_dim).
-        mix: (rounds * d_steps, B) from U(0, 1), for penalties between samples.
+        noise: All others.
     """
 
     indices: Tensor
     latents: Tensor
-    mix: Tensor
+    noise: Noise
 
 
 def keyed_generator(device: torch.device, *keys: int | str) -> torch.Generator:
     """A generator that depends on the keys only."""
     return torch.Generator(device).manual_seed(derive_seed(*keys))
+
+
+class KeyedNoise:
+    """The noise of one epoch of one trial."""
+
+    def __init__(self, device: torch.device, seed: int, epoch: int) -> None:
+        self._device, self._keys = device, (seed, epoch)
+        self._generators: dict[str, torch.Generator] = {}
+
+    def uniform(self, purpose: str, shape: Sequence[int]) -> Tensor:
+        """See :class:`Noise`."""
+        return torch.rand(*shape, generator=self._generator(purpose), device=self._device)
+
+    def normal(self, purpose: str, shape: Sequence[int]) -> Tensor:
+        """See :class:`Noise`."""
+        return torch.randn(*shape, generator=self._generator(purpose), device=self._device)
+
+    def _generator(self, purpose: str) -> torch.Generator:
+        if purpose not in self._generators:
+            self._generators[purpose] = keyed_generator(self._device, *self._keys, purpose)
+        return self._generators[purpose]
+
+
+class StackedNoise:
+    """The noise of one epoch of several trials, stacked along a new leading axis."""
+
+    def __init__(self, noises: Sequence[Noise]) -> None:
+        self._noises = noises
+
+    def uniform(self, purpose: str, shape: Sequence[int]) -> Tensor:
+        """See :class:`Noise`."""
+        return torch.stack([noise.uniform(purpose, shape) for noise in self._noises])
+
+    def normal(self, purpose: str, shape: Sequence[int]) -> Tensor:
+        """See :class:`Noise`."""
+        return torch.stack([noise.normal(purpose, shape) for noise in self._noises])
+
+
+def stack_draws(draws: Sequence[Draws]) -> Draws:
+    """Stacks the draws of several trials."""
+    return Draws(
+        torch.stack([one.indices for one in draws]),
+        torch.stack([one.latents for one in draws]),
+        StackedNoise([one.noise for one in draws]),
+    )
 
 
 def draw_latents(
@@ -62,9 +123,8 @@ def draw_epoch(
     count = rounds * latents_per_round(config)
     rng = keyed_generator(device, seed, epoch, "latents")
     shape = (count, train.batch_size, options.latent_dim)
-    rng_mix = keyed_generator(device, seed, epoch, "mix")
-    mix = torch.rand(indices.shape, generator=rng_mix, device=device)
-    return Draws(indices, draw_latents(shape, options.latent, rng), mix)
+    latents = draw_latents(shape, options.latent, rng)
+    return Draws(indices, latents, KeyedNoise(device, seed, epoch))
 
 
 def latents_per_round(config: TrialConfig) -> int:

@@ -4,33 +4,43 @@ This is the engine for trials on their own. One that trains several stacked ones
 ``epoch``: group by the hash of the static fields, stack, run, unstack.
 """
 
+import json
 import math
 import resource
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from gantune.config import TrialConfig, rounds_per_epoch
+from gantune.config import TrialConfig
+from gantune.engine.batches import Batches, InMemory, Streamed
+from gantune.engine.data import to_images
+from gantune.engine.datasets.base import Samples
 from gantune.engine.draws import draw_epoch, draw_latents, keyed_generator
-from gantune.engine.epoch import Hyper, Nets, Static, Updates, run_epoch
-from gantune.engine.losses import LOSSES
+from gantune.engine.epoch import run_epoch
+from gantune.engine.forms import Nets, Static
+from gantune.engine.judge import JUDGED, Judge
 from gantune.engine.materials import Materials
 from gantune.engine.networks import build_discriminator, build_generator
 from gantune.engine.networks.base import Network
-from gantune.engine.optim import adam_rates, fused_adam, new_player
-from gantune.engine.penalties import PENALTIES
+from gantune.engine.setup import (
+    hyper_part,
+    initial_state,
+    rate_factors,
+    solo_nets,
+    solo_updates,
+    static_part,
+)
 from gantune.engine.state import State, Tensors, all_finite, map_state
-from gantune.engine.summary import ROUND_COLUMNS, Summary, summarise
+from gantune.engine.summary import Summary, summarise
 from gantune.errors import UsageError
-from gantune.metrics.discriminator import accuracy
 from gantune.metrics.evaluator import Evaluator
-from gantune.parts import PenaltyTerm, WeightClip
+from gantune.parts.foreign import EXTRA_METRICS
+from gantune.sources.folder import ImageFiles
 from gantune.trial import MAX_TRACE, Record, TrialSpec
 
 IMAGE_SAMPLES = 1000
@@ -57,30 +67,37 @@ class Lane:
 
     spec: TrialSpec
     static: Static
-    hyper: Hyper
-    updates: Updates
+    nets: Nets
     generator: Network
     discriminator: Network
     latents: Tensor
     state: State
     epoch: int
 
+    @property
+    def images_seen(self) -> int:
+        """Real samples that the discriminator was updated on."""
+        updates = int(self.state.discriminator.counters["step"])
+        return updates * self.spec.config.train.batch_size
+
 
 def choose_device(wanted: str, *, has_gpu: bool) -> torch.device:
     """The device that a trial trains on.
 
     Args:
-        wanted: ``auto``, ``cpu`` or ``cuda``; auto is a GPU where the trial was given one.
+        wanted: ``auto``, ``cpu``, ``cuda`` or ``mps``; auto is a GPU where the trial was given one.
         has_gpu: Whether the trial's resources include (a share of) a GPU.
 
     Raises:
-        UsageError: CUDA was asked for and there is none.
+        UsageError: The device that was asked for is not there.
     """
-    available = torch.cuda.is_available()
-    if wanted == "cuda" and not available:
-        raise UsageError("device: cuda was asked for and this process sees no CUDA device")
-    use_gpu = wanted == "cuda" or (wanted == "auto" and has_gpu and available)
-    return torch.device("cuda" if use_gpu else "cpu")
+    is_there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if wanted == "auto":
+        return torch.device("cuda" if has_gpu and is_there["cuda"] else "cpu")
+    if not is_there.get(wanted, True):
+        message = f"device: {wanted} was asked for and this process sees no such device"
+        raise UsageError(message)
+    return torch.device(wanted)
 
 
 class Engine:
@@ -88,8 +105,11 @@ class Engine:
 
     def __init__(self, materials: Materials, device: torch.device) -> None:
         self.device = device
-        self._data = torch.tensor(materials.dataset.train, device=device)
-        self._holdout = torch.tensor(materials.dataset.holdout, device=device)
+        dataset = materials.dataset
+        self._size, self._shape = len(dataset.train), tuple(dataset.train.shape[1:])
+        self._batches = _batches(dataset.train, device)
+        self._real = to_images(torch.tensor(dataset.train[:JUDGED], device=device))
+        self._holdout = to_images(torch.tensor(dataset.holdout[:JUDGED], device=device))
         self._evaluator = Evaluator(materials.reference, device)
 
     def open(self, spec: TrialSpec, state: State | None, epoch: int) -> Lane:
@@ -101,23 +121,24 @@ class Engine:
             epoch: Epochs behind it.
         """
         config = spec.config
-        shape = tuple(self._data.shape[1:])
-        generator, discriminator = (
-            build_generator(config, shape),
-            build_discriminator(config, shape),
-        )
-        optimizer = config.optimizer
+        generator = build_generator(config, self._shape)
+        discriminator = build_discriminator(config, self._shape)
+        start = state or initial_state(config, generator, discriminator, spec.seed)
         return Lane(
             spec=spec,
-            static=static_part(config),
-            hyper=hyper_part(config, self.device),
-            updates=Updates(fused_adam(optimizer.generator), fused_adam(optimizer.discriminator)),
+            static=static_part(config, generator, discriminator),
+            nets=solo_nets(config, generator, discriminator, self.device),
             generator=generator,
             discriminator=discriminator,
             latents=self._evaluation_latents(spec),
-            state=self._to_device(state or initial_state(generator, discriminator, spec.seed)),
+            state=self._to_device(start),
             epoch=epoch,
         )
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """Of one sample: (C, H, W), or (2,)."""
+        return self._shape
 
     def epoch(self, lanes: Sequence[Lane]) -> list[EpochResult]:
         """Trains each lane for an epoch and scores it where that is due."""
@@ -126,11 +147,18 @@ class Engine:
     def _epoch(self, lane: Lane) -> EpochResult:
         spec, config, epoch = lane.spec, lane.spec.config, lane.epoch + 1
         began = time.perf_counter()
-        rounds = lane.static.rounds
-        draws = draw_epoch(config, rounds, len(self._data), spec.seed, epoch, self.device)
-        nets = Nets(partial(lane.generator, train=True), partial(lane.discriminator, train=True))
+        rounds, seen_before = lane.static.rounds, lane.images_seen
+        draws = draw_epoch(config, rounds, self._size, spec.seed, epoch, self.device)
+        self._batches.begin(draws.indices)
+        factors = rate_factors(config, epoch, rounds)
         state, trace = run_epoch(
-            lane.static, trainable(lane.state), lane.hyper, draws, self._data, nets, lane.updates
+            lane.static,
+            trainable(lane.state),
+            hyper_part(config, epoch, rounds, self.device),
+            draws,
+            self._batches,
+            lane.nets,
+            solo_updates(config, factors),
         )
         summary = summarise(trace, lane.static.loss, rounds)
         trained = time.perf_counter()
@@ -140,40 +168,44 @@ class Engine:
         if bad is None and spec.is_evaluated(epoch):
             scores, bad = self._score(lane)
         train_s, eval_s = trained - began, time.perf_counter() - trained
-        step, seen = epoch * rounds, epoch * rounds * lane.static.d_steps * config.train.batch_size
+        seen = lane.images_seen
         record = {
             "epoch": epoch,
-            "step": step,
+            "step": epoch * rounds,
             "images_seen": seen,
             "train_s": train_s,
             "eval_s": eval_s,
-            "images_per_s": seen / epoch / train_s,
+            "images_per_s": (seen - seen_before) / train_s,
             "peak_memory_mb": self._peak_memory_mb(),
-            "g_lr": config.optimizer.generator.lr,
-            "d_lr": config.optimizer.discriminator.lr,
+            "g_lr": config.optimizer.generator.lr * factors[-1],
+            "d_lr": config.optimizer.discriminator.lr * factors[-1],
             **summary.values,
             **scores,
         }
         return EpochResult(record, _thinned(summary, spec, epoch, rounds), bad)
 
-    @torch.no_grad()
     def _score(self, lane: Lane) -> tuple[Record, str | None]:
         samples = generate(lane.generator, lane.state, lane.latents)
         if not bool(torch.isfinite(samples).all()):
             return {}, "a generated sample is not finite"
-        scores = self._evaluator.score(samples)
-        if len(self._holdout):
-            d = lane.state.discriminator
-            held, _ = lane.discriminator(d.params, d.buffers, self._holdout, train=False)
-            fake, _ = lane.discriminator(d.params, d.buffers, samples, train=False)
-            right = accuracy(held, fake, lane.static.loss.threshold)
-            scores["d_acc_holdout"] = float(right.real)
-        return scores, None
+        scores = self._evaluator.score(samples, lane.spec.config.eval.metrics)
+        sources = {extension.source for extension in lane.spec.extensions}
+        extra = {
+            name: _known(float(metric.score(samples)))
+            for name, metric in EXTRA_METRICS.items()
+            if metric.source in sources
+        }
+        if extra:
+            scores["extra_metrics"] = json.dumps(extra)
+        judge = Judge(lane.discriminator, lane.state.discriminator, lane.static.loss)
+        pack = lane.spec.config.discriminator.pack
+        found = scores | judge.score(self._real, self._holdout, samples, pack)
+        return {name: _known(value) for name, value in found.items()}, None
 
     def _evaluation_latents(self, spec: TrialSpec) -> Tensor:
         # Keyed on the study's seed: the same latents score every trial.
         config = spec.config
-        default = IMAGE_SAMPLES if self._data.dim() == 4 else POINT_SAMPLES
+        default = IMAGE_SAMPLES if len(self._shape) == 3 else POINT_SAMPLES
         rng = keyed_generator(self.device, "evaluation", config.seed)
         shape = (config.eval.samples or default, config.generator.latent_dim)
         return draw_latents(shape, config.generator.latent, rng)
@@ -189,48 +221,17 @@ class Engine:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
-def static_part(config: TrialConfig) -> Static:
-    """What shapes a trial's computation."""
-    train = config.train
-    return Static(
-        rounds=rounds_per_epoch(config),
-        d_steps=train.d_steps,
-        g_steps=train.g_steps,
-        share_fake=train.share_fake,
-        loss=LOSSES[config.loss.name],
-        penalty=PENALTIES[config.penalty.name],
-        penalty_every=config.penalty.every if isinstance(config.penalty, PenaltyTerm) else 1,
-        clips_weights=isinstance(config.penalty, WeightClip),
-    )
-
-
-def hyper_part(config: TrialConfig, device: torch.device) -> Hyper:
-    """What may differ between stacked trials, as tensors."""
-    penalty, number = config.penalty, 0.0
-    if isinstance(penalty, WeightClip):
-        number = penalty.bound
-    elif isinstance(penalty, PenaltyTerm):
-        number = penalty.weight
-    return Hyper(
-        adam_rates(config.optimizer.generator, device),
-        adam_rates(config.optimizer.discriminator, device),
-        torch.tensor(number, dtype=torch.float32, device=device),
-    )
-
-
-def initial_state(generator: Network, discriminator: Network, seed: int) -> State:
-    """The state before the first step, made on the CPU so that devices start alike."""
-    cpu = torch.device("cpu")
-    return State(
-        new_player(*generator.init(keyed_generator(cpu, seed, "generator"))),
-        new_player(*discriminator.init(keyed_generator(cpu, seed, "discriminator"))),
-    )
+def _batches(samples: Samples, device: torch.device) -> Batches:
+    """Samples on the device where they are in memory, streams of them where they are files."""
+    if isinstance(samples, ImageFiles):
+        return Streamed(samples, device, samples.workers)
+    return InMemory(torch.tensor(samples, device=device))
 
 
 def trainable(state: State) -> State:
     """A copy of a state whose parameters require gradients."""
     copy = map_state(torch.Tensor.clone, state)
-    for player in copy:
+    for player in (copy.generator, copy.discriminator):
         for tensor in player.params.values():
             tensor.requires_grad_()
     return copy
@@ -238,18 +239,30 @@ def trainable(state: State) -> State:
 
 @torch.no_grad()
 def generate(generator: Network, state: State, latents: Tensor) -> Tensor:
-    """Samples (n, *sample) of (n, latent_dim) latents, in eval mode."""
+    """Samples (n, *sample) of (n, latent_dim) latents in eval mode, by the average if there is."""
     player = state.generator
-    return generator(player.params, player.buffers, latents, train=False)[0]
+    return generator(state.average or player.params, player.buffers, latents, {}, train=False)[0]
+
+
+def sample_latents(config: TrialConfig, count: int, seed: int) -> Tensor:
+    """(count, latent_dim) latents to look at, drawn on the CPU: the same for every device."""
+    rng = keyed_generator(torch.device("cpu"), "samples", seed)
+    return draw_latents((count, config.generator.latent_dim), config.generator.latent, rng)
 
 
 def generator_weights(state: State) -> Tensors:
     """What a generator needs in order to be used, by name."""
     player = state.generator
+    params = state.average or player.params
     return {
-        **{f"params/{name}": tensor for name, tensor in player.params.items()},
+        **{f"params/{name}": tensor for name, tensor in params.items()},
         **{f"buffers/{name}": tensor for name, tensor in player.buffers.items()},
     }
+
+
+def _known(value: Any) -> Any:
+    """Null for a number that is none: a trial can overflow in a metric before it diverges."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _what_diverged(summary: Summary, state: State) -> str | None:
@@ -265,7 +278,5 @@ def _thinned(summary: Summary, spec: TrialSpec, epoch: int, rounds: int) -> list
     for index in range(rounds):
         step = before + index + 1
         if step % stride == 0:
-            values = dict(zip(ROUND_COLUMNS, summary.rounds[index].tolist(), strict=True))
-            finite = {k: v if math.isfinite(v) else None for k, v in values.items()}
-            rows.append({"epoch": epoch, "step": step, **finite})
+            rows.append({"epoch": epoch, "step": step, **summary.rounds[index]})
     return rows

@@ -41,6 +41,8 @@ class Loss:
             has no such value.
         is_probability: Whether sigmoid(logit) is the discriminator's probability of "real".
         needs_real: Whether the generator's loss looks at real samples, too.
+        on_targets: (..., B) logits of real, of generated samples and the label of each, 0 to 1 ->
+            (...,) the discriminator's loss; None where there are no labels to soften.
     """
 
     discriminator: Callable[[Logits, Logits], DiscriminatorLoss]
@@ -48,12 +50,20 @@ class Loss:
     threshold: float | None
     is_probability: bool = False
     needs_real: bool = False
+    on_targets: Callable[[Logits, Logits, Tensor, Tensor], Tensor] | None = None
 
 
 def _cross_entropy(real: Logits, fake: Logits) -> DiscriminatorLoss:
     """-log D(x) and -log(1 - D(G(z))), their mean: ln 2 at equilibrium."""
     on_real, on_fake = F.softplus(-real).mean(-1), F.softplus(fake).mean(-1)
     return DiscriminatorLoss((on_real + on_fake) / 2, on_real, on_fake)
+
+
+def _cross_entropy_on(real: Logits, fake: Logits, real_label: Tensor, fake_label: Tensor) -> Tensor:
+    """-t log D - (1 - t) log(1 - D), mean of both halves."""
+    on_real = (F.softplus(real) - real_label * real).mean(-1)
+    on_fake = (F.softplus(fake) - fake_label * fake).mean(-1)
+    return (on_real + on_fake) / 2
 
 
 def _non_saturating(fake: Logits, real: Logits | None) -> Tensor:
@@ -70,6 +80,11 @@ def _least_squares_d(real: Logits, fake: Logits) -> DiscriminatorLoss:
     """(D(x) - 1)^2 / 2 + D(G(z))^2 / 2 (Mao et al. 2017, arXiv 1611.04076, equation 9)."""
     on_real, on_fake = (real - 1).square().mean(-1) / 2, fake.square().mean(-1) / 2
     return DiscriminatorLoss(on_real + on_fake, on_real, on_fake)
+
+
+def _least_squares_on(real: Logits, fake: Logits, real_label: Tensor, fake_label: Tensor) -> Tensor:
+    """(D - t)^2 / 2, sum of both halves."""
+    return ((real - real_label).square().mean(-1) + (fake - fake_label).square().mean(-1)) / 2
 
 
 def _least_squares_g(fake: Logits, real: Logits | None) -> Tensor:
@@ -105,10 +120,27 @@ def _relativistic_g(fake: Logits, real: Logits | None) -> Tensor:
     return F.softplus(real - fake).mean(-1)
 
 
+def soft_labels(u: Tensor, smoothing: Tensor, flips: Tensor) -> tuple[Tensor, Tensor]:
+    """Labels of real and of generated samples, smoothed and flipped.
+
+    Args:
+        u: (..., 2, B) from U(0, 1).
+        smoothing: (...,) what the label of real samples lacks to 1.
+        flips: (...,) chance that a sample gets the other label.
+    """
+    is_flipped = (u < flips[..., None, None]).to(u.dtype)
+    high = (1 - smoothing)[..., None]
+    return high * (1 - is_flipped[..., 0, :]), high * is_flipped[..., 1, :]
+
+
 LOSSES = {
-    "non_saturating": Loss(_cross_entropy, _non_saturating, 0.0, is_probability=True),
-    "minimax": Loss(_cross_entropy, _minimax, 0.0, is_probability=True),
-    "least_squares": Loss(_least_squares_d, _least_squares_g, 0.5),
+    "non_saturating": Loss(
+        _cross_entropy, _non_saturating, 0.0, is_probability=True, on_targets=_cross_entropy_on
+    ),
+    "minimax": Loss(
+        _cross_entropy, _minimax, 0.0, is_probability=True, on_targets=_cross_entropy_on
+    ),
+    "least_squares": Loss(_least_squares_d, _least_squares_g, 0.5, on_targets=_least_squares_on),
     "wasserstein": Loss(_wasserstein_d, _critic_g, None),
     "hinge": Loss(_hinge_d, _critic_g, 0.0),
     "relativistic": Loss(_relativistic_d, _relativistic_g, None, needs_real=True),

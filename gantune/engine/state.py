@@ -33,10 +33,19 @@ class Player(NamedTuple):
 
 
 class State(NamedTuple):
-    """Everything that training changes."""
+    """Everything that training changes.
+
+    Attributes:
+        generator: The generator.
+        discriminator: The discriminator.
+        average: Running average of the generator's parameters; empty where it is not wanted.
+        memory: What rules and penalties remember between updates.
+    """
 
     generator: Player
     discriminator: Player
+    average: Tensors
+    memory: Tensors
 
 
 def map_state(function: Callable[..., Tensor], *states: State) -> State:
@@ -102,10 +111,12 @@ def unflatten(named: Mapping[str, Tensor]) -> State:
         part = tree[role]
         return Player(part["params"], part.get("buffers", {}), part["moments"], part["counters"])
 
-    return State(player("generator"), player("discriminator"))
+    average, memory = tree.get("average", {}), tree.get("memory", {})
+    return State(player("generator"), player("discriminator"), average, memory)
 
 
 def all_finite(state: State) -> bool:
     """Whether every parameter is a finite number (reads from the device)."""
-    checks = [torch.isfinite(tensor).all() for player in state for tensor in player.params.values()]
+    players = (state.generator, state.discriminator)
+    checks = [torch.isfinite(t).all() for player in players for t in player.params.values()]
     return bool(torch.stack(checks).all())

@@ -1,5 +1,6 @@
-"""What a discriminator's logits say: accuracy, pairwise AUC, probabilities."""
+"""What a discriminator's logits say: accuracy, pairwise AUC, overfitting."""
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -57,3 +58,27 @@ def pairwise_auc(real: Tensor, fake: Tensor) -> Tensor:
     below = torch.searchsorted(ranked, real, right=False)
     not_above = torch.searchsorted(ranked, real, right=True)
     return (below + not_above).float().mean(-1) / (2 * fake.shape[-1])
+
+
+def overfitting_gap(train: Tensor, held: Tensor, fake: Tensor) -> float | None:
+    """r_v = (E D(train) - E D(held out)) / (E D(train) - E D(fake)) of logits.
+
+    0: held-out samples look like training ones; 1: D takes them for generated, having learned the
+    training set by heart (Karras et al. 2020, arXiv 2006.06676, equation 1). Scale and offset of
+    the loss cancel.
+
+    Args:
+        train: (n,) logits of real samples trained on.
+        held: (h,) logits of real samples held out.
+        fake: (m,) logits of generated samples.
+
+    Returns:
+        About 0 to 1, a little outside by chance. None where D does not put training samples above
+        generated ones (or a logit is not finite): there is no gap to take a share of.
+    """
+    top = train.double().mean()
+    gap = float(top - fake.double().mean())
+    excess = float(top - held.double().mean())
+    if gap > 0 and math.isfinite(gap) and math.isfinite(excess):
+        return excess / gap
+    return None

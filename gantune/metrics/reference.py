@@ -1,33 +1,43 @@
 """The real side of every metric, computed once per data set and shared by all trials."""
 
 import hashlib
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-import safetensors.numpy
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
+from torch import Tensor
 
 from gantune.metrics import classifier as classifiers
 from gantune.metrics.classifier import Classifier
 from gantune.metrics.distances import features_to_moments, matrix_root
-from gantune.storage import write_atomically
+from gantune.metrics.fit import random_features
+from gantune.metrics.pixels import to_images
+from gantune.sources.folder import ImageFiles
 
 FloatArray = NDArray[np.float32]
+
+CHUNK = 1000
+"""Images that are looked at together, which bounds the memory that takes."""
+
+SAMPLES = 1000
+"""Real samples that metrics of pairs look at."""
+
+TRAIN = 5000
+"""Training samples among which copies are looked for."""
+
+SAMPLE_SEED = 20_260_001
 
 
 class FeatureInfo(NamedTuple):
     """Which feature space a number was measured in; shown with every number.
 
     Attributes:
-        name: ``classifier`` or ``coordinates``.
+        name: ``classifier``, ``random_conv``, ``pixels``, or ``coordinates`` of points.
         hash: Two distances compare only where it is equal.
-        accuracy: The classifier's cross-validated accuracy; None without one.
+        accuracy: The classifier's on images that were kept from it; None without one.
         samples: Number of real samples behind the statistics.
     """
 
@@ -42,45 +52,85 @@ class Reference(NamedTuple):
 
     Attributes:
         info: The feature space.
-        classifier: Maps images to features and classes; None for points.
+        classifier: Maps images to classes where there are labels; None for points.
+        space: Maps images to features; None where samples are their own.
         mean: (d,) of the training data's features.
         covariance: (d, d).
         root: (d, d) its symmetric square root.
         class_share: (K,) share of each class in the training data; None without labels.
         centers: (K, 2) means of a mixture; None for images.
         std: Its components' standard deviation.
+        features: (m, d) of a fixed sample of the training data: at most SAMPLES of it, or TRAIN
+            where there are held-out samples to compare with.
+        held: (h, d) of at most SAMPLES held-out samples; None without any.
     """
 
     info: FeatureInfo
     classifier: Classifier | None
+    space: Classifier | None
     mean: NDArray[np.float64]
     covariance: NDArray[np.float64]
     root: NDArray[np.float64]
     class_share: NDArray[np.float64] | None
     centers: FloatArray | None
     std: float | None
+    features: FloatArray
+    held: FloatArray | None
 
 
-def make_reference(
-    train: FloatArray,
-    labels: NDArray[np.int64] | None,
-    classes: int | None,
-    classifier: Classifier | None,
-    centers: FloatArray | None = None,
-    std: float | None = None,
-) -> Reference:
-    """Computes the real side of the metrics.
+class RealSide(NamedTuple):
+    """The data that generated samples are compared with.
 
-    Args:
-        train: (n, C, H, W) images in [-1, 1], or (n, 2) points.
-        labels: (n,) classes.
+    Attributes:
+        train: (n, C, H, W) images, bytes or floats in [-1, 1], maybe in files; or (n, 2) points.
+        labels: (n,) classes; None where there are none.
         classes: Number of classes.
-        classifier: Maps images to features; None for points, which are their own.
+        holdout: Samples kept apart from training, maybe none.
         centers: (K, 2) means of a mixture's modes.
         std: Their standard deviation.
     """
+
+    train: NDArray[Any] | ImageFiles
+    labels: NDArray[np.int64] | None
+    classes: int | None
+    holdout: NDArray[Any]
+    centers: FloatArray | None = None
+    std: float | None = None
+
+
+def make_reference(real: RealSide, classifier: Classifier | None, features: str) -> Reference:
+    """Computes the real side of the metrics.
+
+    Args:
+        real: The data.
+        classifier: Maps images to features, and to classes where there are labels; None for points.
+        features: ``auto`` (the classifier's; points are their own), ``classifier``,
+            ``random_conv`` or ``pixels``.
+    """
     with one_thread():
-        return _make_reference(train, labels, classes, classifier, centers, std)
+        space, info = _space(real, classifier, features)
+        return _make_reference(real, classifier, space, info)
+
+
+def _space(
+    real: RealSide, classifier: Classifier | None, features: str
+) -> tuple[Classifier | None, FeatureInfo]:
+    """The network that makes features (None: the samples are their own), and its name."""
+    shape, size = tuple(real.train.shape[1:]), len(real.train)
+    if classifier is None:
+        assert real.centers is not None
+        mixture = real.centers.tobytes() + f"{real.std}".encode()
+        return None, FeatureInfo("coordinates", _digest(mixture), None, size)
+    if features == "pixels":
+        return None, FeatureInfo("pixels", _digest(f"pixels {shape}".encode()), None, size)
+    if features == "random_conv":
+        classifier = random_features(shape[0])
+    name = "random_conv" if classifier.classes is None else "classifier"
+    return classifier, FeatureInfo(name, classifier.hash, classifier.accuracy, size)
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 @contextmanager
@@ -95,73 +145,47 @@ def one_thread() -> Iterator[None]:
 
 
 def _make_reference(
-    train: FloatArray,
-    labels: NDArray[np.int64] | None,
-    classes: int | None,
-    classifier: Classifier | None,
-    centers: FloatArray | None,
-    std: float | None,
+    real: RealSide, classifier: Classifier | None, space: Classifier | None, info: FeatureInfo
 ) -> Reference:
-    if classifier is None:
-        assert centers is not None
-        features = torch.from_numpy(train).flatten(1)
-        space = hashlib.sha256(centers.tobytes() + f"{std}".encode()).hexdigest()[:16]
-        name, accuracy, digest = "coordinates", None, space
-    else:
-        layers = classifiers.to_layers(classifier, torch.device("cpu"))
-        features = classifiers.to_features(layers, torch.from_numpy(train))
-        name, accuracy, digest = "classifier", classifier.accuracy, classifier.hash
+    features = to_space(space, real.train)
     moments = features_to_moments(features)
+    has_holdout = len(real.holdout) > 1
+    order = np.random.default_rng(SAMPLE_SEED).permutation(len(features))
+    kept = features[torch.from_numpy(order[: TRAIN if has_holdout else SAMPLES])]
+    held = to_space(space, real.holdout[:SAMPLES]).float().numpy() if has_holdout else None
     share = None
-    if labels is not None and classes is not None:
-        share = np.bincount(labels, minlength=classes) / len(labels)
+    if real.labels is not None and real.classes is not None:
+        # A class without an image counts as half of one, or its divergence would be infinite.
+        counts = np.maximum(np.bincount(real.labels, minlength=real.classes), 0.5)
+        share = counts / counts.sum()
     return Reference(
-        info=FeatureInfo(name, digest, accuracy, len(train)),
+        info=info,
         classifier=classifier,
+        space=space,
         mean=moments.mean.numpy(),
         covariance=moments.covariance.numpy(),
         root=matrix_root(moments.covariance).numpy(),
         class_share=share,
-        centers=centers,
-        std=std,
+        centers=real.centers,
+        std=real.std,
+        features=kept.float().numpy(),
+        held=held,
     )
 
 
-def cache_dir() -> Path:
-    """Where classifiers are kept: ``$GANTUNE_CACHE``, or ``gantune`` in the user's cache."""
-    if own := os.environ.get("GANTUNE_CACHE"):
-        return Path(own)
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "gantune"
+def to_space(space: Classifier | None, samples: NDArray[Any] | ImageFiles) -> Tensor:
+    """(n, d) features of samples; without a network they are their own."""
+    if space is None:
+        return to_images(torch.from_numpy(samples[:])).flatten(1)
+    return image_features(space, samples)
 
 
-def cached_classifier(train: FloatArray, labels: NDArray[np.int64], classes: int) -> Classifier:
-    """The classifier of a whole data set, trained at its first use on this machine."""
-    content = hashlib.sha256(train.tobytes() + labels.tobytes())
-    content.update(f"{classifiers.VERSION}/{classes}".encode())
-    path = cache_dir() / f"classifier-{content.hexdigest()[:16]}.safetensors"
-    found = _read_classifier(path)
-    if found is not None:
-        return found
-    with one_thread():
-        made = classifiers.train_classifier(train, labels, classes)
-    arrays = {f"{i}.weight": weight for i, weight in enumerate(made.weights)}
-    arrays |= {f"{i}.bias": bias for i, bias in enumerate(made.biases)}
-    try:
-        data = safetensors.numpy.save(arrays, {"accuracy": repr(made.accuracy)})
-        write_atomically(path, data)
-    except OSError:
-        pass  # a cache that cannot be written costs time, nothing else
-    return made
-
-
-def _read_classifier(path: Path) -> Classifier | None:
-    try:
-        with safe_open(path, framework="numpy") as file:
-            accuracy = float(file.metadata()["accuracy"])
-            count = len(file.keys()) // 2
-            weights = tuple(file.get_tensor(f"{i}.weight") for i in range(count))
-            biases = tuple(file.get_tensor(f"{i}.bias") for i in range(count))
-    except (FileNotFoundError, SafetensorError, KeyError, OSError):
-        return None
-    return Classifier(weights, biases, accuracy)
+@torch.no_grad()
+def image_features(classifier: Classifier, images: NDArray[Any] | ImageFiles) -> Tensor:
+    """(n, d) features of (n, C, H, W) images, bytes or floats, in memory or in files."""
+    layers = classifiers.to_layers(classifier, torch.device("cpu"))
+    parts = [
+        classifiers.to_features(layers, to_images(torch.from_numpy(images[start : start + CHUNK])))
+        for start in range(0, len(images), CHUNK)
+    ]
+    return torch.cat(parts)

@@ -113,7 +113,9 @@ def slots_of(cpus: float, gpus: float, resources: Resources) -> int:
         )
     slots = int(cpus // resources.cpu)
     if 0 < resources.gpu < 1:
-        slots = min(slots, int(gpus) * int(1 // resources.gpu))
+        # Ray counts in ten-thousandths; in floats 0.2 is a little more than a fifth.
+        share = max(round(resources.gpu * 10_000), 1)
+        slots = min(slots, int(gpus) * (10_000 // share))
     elif resources.gpu:
         slots = min(slots, int(gpus // resources.gpu))
     return slots

@@ -18,12 +18,14 @@ from typing import Any, Protocol
 from pydantic import ValidationError
 
 from gantune.checks import search_space
+from gantune.diagnosis.context import context_of
+from gantune.diagnosis.verdicts import Verdict, diagnose
 from gantune.paths import RunPaths
 from gantune.runinfo import now
 from gantune.seeds import trial_seed
 from gantune.space import propose
 from gantune.study import Asha, Study, with_values
-from gantune.trial import Record, TrialSpec
+from gantune.trial import Record, TrialSpec, ends_by_verdict
 from gantune.tuning import journal
 from gantune.tuning.ledger import Ledger
 from gantune.tuning.outcome import Outcome
@@ -32,13 +34,13 @@ from gantune.tuning.sampler import SAMPLERS
 
 
 class Observer(Protocol):
-    """Hears what happens, to show it."""
+    """Hears what happens, once it is on disk, to show it or to write it elsewhere."""
 
     def resumed(self, rows: Sequence[dict[str, Any]]) -> None: ...
 
     def began(self, spec: TrialSpec) -> None: ...
 
-    def recorded(self, number: int, records: Sequence[Record]) -> None: ...
+    def recorded(self, number: int, records: Sequence[Record], steps: Sequence[Record]) -> None: ...
 
     def ended(self, number: int, row: dict[str, Any]) -> None: ...
 
@@ -72,14 +74,14 @@ class Conductor:
 
     def _replay(self) -> list[int]:
         """Brings tables, rungs and journal to one state; returns the unfinished trials."""
-        verdicts: dict[int, Outcome] = {}
+        outcomes: dict[int, Outcome] = {}
         for number, index in self.ledger.order:
             outcome = self._judge(number, self.ledger.records[number][index])
             if outcome:
-                verdicts.setdefault(number, outcome)
-        for number, outcome in verdicts.items():
+                outcomes.setdefault(number, outcome)
+        for number, outcome in outcomes.items():
             if number in self.ledger.starts:
-                self.ledger.end(number, outcome, None)
+                self.ledger.end(number, outcome, None, self._verdict(number))
         unfinished = []
         for trial in journal.trials(self.optuna):
             row = self.ledger.ends.get(trial.number)
@@ -126,7 +128,7 @@ class Conductor:
                 "trial_id": f"{self.paths.root.name}_{trial.number:05d}",
                 "number": trial.number,
                 "status": "running",
-                "seed": trial_seed(self.study.trial.seed, trial.number),
+                "seed": self._seed(trial.number),
                 "started_at": now(),
                 "parameters": json.dumps(values),
             }
@@ -148,8 +150,13 @@ class Conductor:
         """Whether the run stops here and now, its trials unfinished and resumable."""
         return self._interrupted.is_set() or self.fatal is not None
 
+    def _seed(self, number: int) -> int:
+        fixed = self.study.trial_seed
+        return trial_seed(self.study.trial.seed, number) if fixed is None else fixed
+
     def _spec(self, start: dict[str, Any], values: dict[str, Any]) -> TrialSpec:
         return TrialSpec(
+            extensions=self.study.extensions,
             trial_id=start["trial_id"],
             number=start["number"],
             seed=start["seed"],
@@ -160,6 +167,8 @@ class Conductor:
             folder=str(self.paths.trial(start["number"])),
             threads=self.study.resources.cpu,
             gpu=self.study.resources.gpu,
+            samples=self.study.samples,
+            stop=self.study.stop,
         )
 
     def observe(
@@ -170,11 +179,11 @@ class Conductor:
             return False
         self._workers[number] = worker
         try:
-            fresh = self.ledger.add(records, steps)
+            fresh, fresh_steps = self.ledger.add(records, steps)
+            self._observer.recorded(number, fresh, fresh_steps)
         except OSError as error:
             self.fatal = error
             return False
-        self._observer.recorded(number, fresh)
         # Judged from the ledger's own records: those that came again have had their verdict.
         outcomes = [self._judge(number, record) for record in fresh]
         return not any(outcomes) and not self._ends_by_hand(number)
@@ -188,16 +197,35 @@ class Conductor:
         goes_on = self._rungs.observe(
             number, record["epoch"], record["best_objective"], self.study.objective.sign
         )
+        if self._ended_by_verdict(number, record["epoch"]):
+            self._stopping[number] = "verdict"
+            return Outcome("stopped", "verdict")
         if goes_on:
             return None
         self._stopping[number] = "asha"
         return Outcome("stopped", "asha")
 
+    def _ended_by_verdict(self, number: int, epoch: int) -> bool:
+        patience = self.study.stop.patience
+        last = self.ledger.records[number][max(0, epoch - patience) : epoch]
+        return ends_by_verdict(last, self.study.stop)
+
+    def _verdict(self, number: int) -> Verdict | None:
+        """The verdict on a trial's records."""
+        records = self.ledger.records.get(number)
+        if not records:
+            return None
+        config = with_values(self.study.trial, self._parameters(number))
+        return diagnose(records, context_of(config))
+
+    def _parameters(self, number: int) -> dict[str, Any]:
+        start = self.ledger.starts.get(number)
+        parameters: dict[str, Any] = json.loads(start["parameters"]) if start else {}
+        return parameters
+
     def _epochs(self, number: int) -> int:
         """The full length of a trial."""
-        start = self.ledger.starts.get(number)
-        parameters = json.loads(start["parameters"]) if start else {}
-        return int(parameters.get("train.epochs", self.study.trial.train.epochs))
+        return int(self._parameters(number).get("train.epochs", self.study.trial.train.epochs))
 
     def _ends_by_hand(self, number: int) -> bool:
         requests = self._requests()
@@ -222,7 +250,8 @@ class Conductor:
             self.fatal = error
 
     def _end(self, number: int, outcome: Outcome) -> None:
-        row = self.ledger.end(number, outcome, self._workers.get(number))
+        worker, verdict = self._workers.get(number), self._verdict(number)
+        row = self.ledger.end(number, outcome, worker, verdict)
         journal.tell(self.optuna, number, self.ledger.values(number), outcome)
         self._observer.ended(number, row)
 

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from gantune.config import TrialConfig
 from gantune.errors import ConfigError, Problem, RunError
-from gantune.study import Study, with_values
+from gantune.study import SampleGrids, Study, with_values
 from gantune.trial import TrialSpec
 
 
@@ -25,14 +25,19 @@ def trainable(study: Study) -> Callable[[dict[str, Any]], None]:
         study: The study; its search space, sampler and scheduler are not used.
     """
 
+    # As text: an extension's classes are not there where a closure is unpacked.
+    tree = study.model_dump(mode="json")
+
     def train(config: dict[str, Any]) -> None:
         from ray import tune
 
         from gantune.host import Host
 
+        study = Study.model_validate(tree)
         trial = configure(study.trial, config)
         with tempfile.TemporaryDirectory() as folder:
             spec = TrialSpec(
+                extensions=study.extensions,
                 trial_id=f"{study.name}_00000",
                 number=0,
                 seed=trial.seed,
@@ -43,6 +48,7 @@ def trainable(study: Study) -> Callable[[dict[str, Any]], None]:
                 folder=folder,
                 threads=study.resources.cpu,
                 gpu=study.resources.gpu,
+                samples=SampleGrids(every=0),
             )
             host = Host()
             handle = host.open(spec)

@@ -7,6 +7,7 @@ again, because a worker or the driver died before it knew that it had arrived, i
 from collections.abc import Sequence
 from typing import Any
 
+from gantune.diagnosis.verdicts import Verdict
 from gantune.paths import RunPaths
 from gantune.records import TableWriter, read_table
 from gantune.trial import Record
@@ -50,8 +51,10 @@ class Ledger:
             self.starts[row["number"]] = row
             self._trials.append([row])
 
-    def add(self, records: Sequence[Record], steps: Sequence[Record]) -> list[Record]:
-        """Appends what is new and returns those records, with their place in the run.
+    def add(
+        self, records: Sequence[Record], steps: Sequence[Record]
+    ) -> tuple[list[Record], list[Record]]:
+        """Appends what is new and returns it: records with their place in the run, and steps.
 
         Steps go first: a crash between the two leaves steps whose epoch is sent again.
         """
@@ -67,29 +70,32 @@ class Ledger:
             if self._accept(row):
                 accepted.append(row)
         self._epochs.append(accepted)
-        return accepted
+        return accepted, fresh
 
-    def end(self, number: int, outcome: Outcome, worker: str | None) -> Row:
+    def end(
+        self, number: int, outcome: Outcome, worker: str | None, verdict: Verdict | None
+    ) -> Row:
         """Appends a trial's last row; a trial ends once."""
         if number not in self.ends:
-            row = self._end_row(number, outcome, worker)
+            row = self._end_row(number, outcome, worker, verdict)
             self.ends[number] = row
             self._trials.append([row])
         return self.ends[number]
 
-    def _end_row(self, number: int, outcome: Outcome, worker: str | None) -> Row:
+    def _end_row(
+        self, number: int, outcome: Outcome, worker: str | None, verdict: Verdict | None
+    ) -> Row:
         records = self.records.get(number, [])
         last: Record = records[-1] if records else {}
         best = last.get("best_objective")
-        verdicts = [r for r in records if r.get("verdict")]
         return {
             **self.starts[number],
             "status": outcome.status,
             "stopped_by": outcome.stopped_by,
             "error": outcome.error,
             "epochs": len(records),
-            "verdict": verdicts[-1]["verdict"] if verdicts else None,
-            "verdict_epoch": verdicts[0]["epoch"] if verdicts else None,
+            "verdict": verdict.name if verdict else None,
+            "verdict_epoch": verdict.epoch if verdict else None,
             "objective": best,
             "best_epoch": next((r["epoch"] for r in records if r["objective"] == best), None)
             if best is not None

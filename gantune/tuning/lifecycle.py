@@ -46,6 +46,7 @@ def session_facts(study: Study, materials: "Materials", slots: int) -> dict[str,
         "device": study.trial.device,
         "seeds": {"trial": study.trial.seed, "sampler": study.sampler.seed},
         "features": materials.reference.info._asdict(),
+        "extensions": {extension.name: extension.source for extension in study.extensions},
     }
 
 
@@ -65,7 +66,10 @@ def create_run(paths: RunPaths, study: Study) -> None:
         UsageError: It exists, or cannot be made.
     """
     refuse_existing(paths)
-    text = write_document(study.model_dump(mode="json", exclude_none=True))
+    tree = study.model_dump(mode="json", exclude_none=True)
+    # Whoever opens the run does not run its extensions, and may not know their metrics.
+    tree["objective"]["goal"] = study.objective.direction
+    text = write_document(tree)
     # Under another name first: a directory without a study is neither new nor resumable.
     half = RunPaths(paths.root.with_name(f".{paths.root.name}.{os.getpid()}"))
     try:

@@ -8,7 +8,7 @@ from gantune.host import Host, Progress, worker_name
 from gantune.lock import hold_lock
 from gantune.paths import RunPaths
 from gantune.runinfo import begin_session
-from gantune.study import Budget, NoScheduler, Study
+from gantune.study import Budget, Study
 from gantune.trial import REPORT_S, TrialSpec
 from gantune.tuning.conductor import Conductor
 from gantune.tuning.lifecycle import (
@@ -19,6 +19,7 @@ from gantune.tuning.lifecycle import (
     interruptible,
     session_facts,
 )
+from gantune.tuning.observers import check_loggers, observed
 
 
 class Trains(Protocol):
@@ -62,17 +63,17 @@ def train_base(study: Study, out: Path, progress: MakeProgress) -> RunEnd:
     from gantune.engine.engine import choose_device
     from gantune.engine.materials import make_materials
 
-    alone = study.model_copy(
-        update={"search": {}, "budget": Budget(trials=1), "scheduler": NoScheduler()}
-    )
+    # The scheduler stops no trial that is alone; its rungs are epochs that are evaluated.
+    alone = study.model_copy(update={"search": {}, "budget": Budget(trials=1)})
     paths = RunPaths(out)
+    check_loggers(alone)
     choose_device(alone.trial.device, has_gpu=alone.resources.gpu > 0)
     materials = make_materials(alone.trial)
     create_run(paths, alone)
     with hold_lock(paths.lock):
         begin_session(paths.info, None, session_facts(alone, materials, 1))
-        with progress(alone) as shown:
-            conductor = Conductor(paths, alone, shown)
+        with observed(paths, alone, progress) as observer:
+            conductor = Conductor(paths, alone, observer)
             with interruptible() as interrupted:
                 conductor.halts_on(interrupted)
                 drive(conductor, Host(materials))

@@ -11,7 +11,7 @@ class Outcome(NamedTuple):
     Attributes:
         status: Completed: trained to its full length. Stopped: ended early on purpose. Diverged:
             something became NaN or infinite. Failed: an exception, or its worker died.
-        stopped_by: ``asha`` or ``user``, for a stopped one.
+        stopped_by: ``asha``, ``verdict`` or ``user``, for a stopped one.
         error: The last line of the traceback, for a failed one.
     """
 

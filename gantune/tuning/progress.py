@@ -35,7 +35,7 @@ class Board:
         """Takes in a trial's beginning."""
         self.running[spec.number] = spec
 
-    def recorded(self, number: int, records: Sequence[Record]) -> None:
+    def recorded(self, number: int, records: Sequence[Record], steps: Sequence[Record]) -> None:
         """Takes in a trial's new records."""
         if not records:
             return
@@ -154,8 +154,8 @@ class LineProgress:
     def began(self, spec: TrialSpec) -> None:
         self._board.began(spec)
 
-    def recorded(self, number: int, records: Sequence[Record]) -> None:
-        self._board.recorded(number, records)
+    def recorded(self, number: int, records: Sequence[Record], steps: Sequence[Record]) -> None:
+        self._board.recorded(number, records, steps)
         if time.monotonic() - self._shown > LINE_EVERY_S:
             epochs = ", ".join(f"{n} at {r['epoch']}" for n, r in self._board.latest.items())
             self._print(f"{self._board.headline()}; running: trial {epochs}")

@@ -23,6 +23,7 @@ from gantune.tuning.lifecycle import (
     refuse_existing,
     session_facts,
 )
+from gantune.tuning.observers import check_loggers, observed
 
 if TYPE_CHECKING:
     from gantune.engine.materials import Materials
@@ -53,6 +54,7 @@ def run_study(
     """
     paths = run_paths(runs_dir, name or study.name)
     refuse_existing(paths)
+    check_loggers(study)
     with _prepared(study, concurrency) as (slots, materials):
         create_run(paths, study)
         return _drive(paths, study, materials, slots, progress, study_file)
@@ -69,6 +71,7 @@ def resume_run(root: Path, progress: MakeProgress, *, concurrency: int | None = 
     if not paths.study.is_file():
         raise UsageError(f"{root} is no run: it has no {paths.study.name}")
     study = load_study(paths.study)
+    check_loggers(study)
     with hold_lock(paths.lock):
         pass  # refuse at once, before Ray takes its time
     with _prepared(study, concurrency) as (slots, materials):
@@ -105,8 +108,8 @@ def _drive(
         begin_session(paths.info, study_file, facts)
         for request in paths.control.glob("stop-*") if paths.control.is_dir() else ():
             request.unlink()
-        with progress(study) as shown:
-            conductor = Conductor(paths, study, shown)
+        with observed(paths, study, progress) as observer:
+            conductor = Conductor(paths, study, observer)
             with interruptible() as interrupted:
                 conductor.halts_on(interrupted)
                 if conductor.remaining:

@@ -47,7 +47,7 @@ def test_the_best_is_the_best_of_all_epochs(tmp_path: Path, goal: str, best: int
     if best == 0:
         assert run.best().number == 0
     else:
-        with pytest.raises(gantune.RunError, match="no whole checkpoint of trial 1"):
+        with pytest.raises(gantune.CheckpointError, match="no whole checkpoint of trial 1"):
             run.best()
 
 
@@ -70,7 +70,7 @@ def test_a_trial_without_an_end_has_what_it_recorded_so_far(empty: RunPaths) -> 
     assert (row["best_epoch"], row["last_objective"], row["wall_s"]) == (2, 4.0, 4.0)
     assert run.trials.iloc[1]["epochs"] is pd.NA
     out = io.StringIO()
-    with pytest.raises(gantune.RunError, match="no whole checkpoint"):
+    with pytest.raises(gantune.CheckpointError, match="no whole checkpoint"):
         show_run(run, Console(file=out, width=120))
     show_trial(run, 1, Console(file=out, width=120))  # nothing recorded: no traceback
     assert "interrupted" in out.getvalue()

@@ -4,7 +4,8 @@ import torch
 
 from gantune.config import TrialConfig
 from gantune.engine.draws import draw_epoch, draw_latents, keyed_generator
-from gantune.parts import MlpGenerator, Train
+from gantune.parts.networks import MlpGenerator
+from gantune.parts.training import Train
 from gantune.seeds import derive_seed
 
 CPU = torch.device("cpu")

@@ -1,99 +1,33 @@
-"""The step: right, pure, free of host syncs, and the same for stacked trials."""
+"""The step against a plain PyTorch loop, and what an epoch leaves alone."""
 
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
+from lab import SIZE, Bench, bench, config
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
-from gantune.config import TrialConfig
 from gantune.engine.draws import Draws, draw_epoch
-from gantune.engine.engine import generate, hyper_part, initial_state, static_part, trainable
-from gantune.engine.epoch import Hyper, Nets, Trace, Updates, run_epoch
-from gantune.engine.losses import LOSSES
-from gantune.engine.networks import build_discriminator, build_generator
-from gantune.engine.optim import AdamRates, functional_adam, fused_adam
-from gantune.engine.penalties import PENALTIES
-from gantune.engine.state import Player, State, map_state, stack, unstack
-from gantune.parts import Adam, MlpDiscriminator, MlpGenerator, Optimizers, Train
+from gantune.engine.state import State, map_state
 from gantune.study import with_values
 
 CPU = torch.device("cpu")
 SHAPE = (1, 4, 4)
 
-
-def config(
-    *, loss: str = "non_saturating", penalty: str = "none", every: int = 1, **train: object
-) -> TrialConfig:
-    rates = Optimizers(
-        generator=Adam(lr=1e-3, beta1=0.4), discriminator=Adam(lr=2e-3, beta1=0.6, beta2=0.99)
-    )
-    options = {"epochs": 2, "steps_per_epoch": 10, "batch_size": 8, **train}
-    trial = TrialConfig(
-        generator=MlpGenerator(latent_dim=3, hidden=(6, 5), norm="batch", norm_eps=0.8),
-        discriminator=MlpDiscriminator(hidden=(7,)),
-        optimizer=rates,
-        train=Train.model_validate(options),
-    )
-    changes = {"loss.name": loss, "penalty.name": penalty}
-    return with_values(trial, changes | ({"penalty.every": every} if every > 1 else {}))
-
-
-def data(seed: int = 0) -> Tensor:
-    return torch.rand(40, *SHAPE, generator=torch.Generator().manual_seed(seed)) * 2 - 1
-
-
-def networks(trial: TrialConfig) -> Nets:
-    return Nets(
-        partial(build_generator(trial, SHAPE), train=True),
-        partial(build_discriminator(trial, SHAPE), train=True),
-    )
-
-
-def hyper(trial: TrialConfig) -> Hyper:
-    return hyper_part(trial, CPU)
-
-
-def map_hyper(function: Callable[..., Tensor], *hypers: Hyper) -> Hyper:
-    """Applies a function to the tensors that stand at the same place of each."""
-
-    def rates(parts: Iterable[AdamRates]) -> AdamRates:
-        return AdamRates(*(function(*tensors) for tensors in zip(*parts, strict=True)))
-
-    return Hyper(
-        rates(h.generator for h in hypers),
-        rates(h.discriminator for h in hypers),
-        function(*(h.penalty for h in hypers)),
-    )
-
-
-def fused(trial: TrialConfig) -> Updates:
-    return Updates(fused_adam(trial.optimizer.generator), fused_adam(trial.optimizer.discriminator))
-
-
-def start(trial: TrialConfig, seed: int) -> State:
-    return initial_state(build_generator(trial, SHAPE), build_discriminator(trial, SHAPE), seed)
-
-
-def solo(trial: TrialConfig, seed: int, updates: Updates) -> tuple[State, Trace]:
-    static = static_part(trial)
-    draws = draw_epoch(trial, static.rounds, 40, seed, 1, CPU)
-    return run_epoch(
-        static, trainable(start(trial, seed)), hyper(trial), draws, data(), networks(trial), updates
-    )
-
-
-FUNCTIONAL = Updates(functional_adam, functional_adam)
-
-ORDERS = [
+ORDERS: list[dict[str, Any]] = [
     {},
-    {"d_steps": 3},
-    {"g_steps": 2},
-    {"d_steps": 2, "g_steps": 3, "share_fake": False},
-    {"share_fake": False},
+    {"train.d_steps": 3},
+    {"train.g_steps": 2},
+    {"train.d_steps": 2, "train.g_steps": 3, "train.share_fake": False},
+    {"train.share_fake": False},
+    {"train.joint_batch": False},
+    {"train.order": "generator_first"},
+    {"train.order": "generator_first", "train.d_steps": 2, "train.g_steps": 2},
+    {"train.order": "generator_first", "train.share_fake": False},
+    {"train.grad_clip": 0.1},
+    {"train.switch_eval": True, "train.share_fake": False},
 ]
 
 
@@ -142,176 +76,187 @@ D_NAMES = {
 }
 
 
-def tutorial(
-    trial: TrialConfig, state: State, draws: Draws, images: Tensor
-) -> tuple[nn.Module, nn.Module]:
+class Tutorial:
     """The published update rule, written with nn.Module, torch.optim and backward()."""
-    g, d = TutorialGenerator(), TutorialDiscriminator()
-    load(g, state.generator.params, G_NAMES)
-    load(d, state.discriminator.params, D_NAMES)
-    options, train = trial.optimizer, trial.train
-    g_adam = torch.optim.Adam(g.parameters(), 1e-3, (0.4, 0.999))
-    d_adam = torch.optim.Adam(d.parameters(), 2e-3, (0.6, 0.99))
-    assert (options.generator.lr, options.discriminator.lr) == (1e-3, 2e-3)
-    bce, latents, rows = nn.BCEWithLogitsLoss(), iter(draws.latents), iter(draws.indices)
-    ones, zeros = torch.ones(train.batch_size), torch.zeros(train.batch_size)
+
+    def __init__(self, one: Bench, state: State, draws: Draws) -> None:
+        self.g, self.d = TutorialGenerator(), TutorialDiscriminator()
+        load(self.g, state.generator.params, G_NAMES)
+        load(self.d, state.discriminator.params, D_NAMES)
+        self.g_adam = torch.optim.Adam(self.g.parameters(), 1e-3, (0.4, 0.999))
+        self.d_adam = torch.optim.Adam(self.d.parameters(), 2e-3, (0.6, 0.99))
+        self.train, self.data = one.trial.train, one.data
+        self.latents, self.rows = iter(draws.latents), iter(draws.indices)
+        self.fake: Tensor | None = None
+
+    def turns(self) -> Iterator[None]:
+        turns = [self.d_turn, self.g_turn]
+        if self.train.order == "generator_first":
+            turns.reverse()
+        while True:
+            self.fake = None
+            for turn in turns:
+                turn()
+            yield
+
+    def take(self, *, is_first: bool, trained: bool) -> Tensor:
+        """The other player's last fakes, or new ones."""
+        if not (is_first and self.fake is not None and self.train.share_fake):
+            self.g.train(trained or not self.train.switch_eval)
+            self.fake = self.g(next(self.latents))
+        assert self.fake is not None
+        return self.fake
+
+    def step(self, adam: torch.optim.Adam, loss: Tensor, player: nn.Module) -> None:
+        adam.zero_grad()
+        loss.backward()
+        if self.train.grad_clip:
+            nn.utils.clip_grad_norm_(player.parameters(), self.train.grad_clip)
+        adam.step()
+
+    def d_turn(self) -> None:
+        bce = nn.BCEWithLogitsLoss()
+        self.d.train()
+        for i in range(self.train.d_steps):
+            fake = self.take(is_first=i == 0, trained=False)
+            real = self.d(self.data[next(self.rows)])
+            judged = self.d(fake.detach())
+            loss = (bce(real, torch.ones(8)) + bce(judged, torch.zeros(8))) / 2
+            self.step(self.d_adam, loss, self.d)
+
+    def g_turn(self) -> None:
+        for i in range(self.train.g_steps):
+            fake = self.take(is_first=i == 0, trained=True)
+            loss = nn.BCEWithLogitsLoss()(self.d(fake), torch.ones(8))
+            self.step(self.g_adam, loss, self.g)
+
+
+@pytest.mark.parametrize("order", ORDERS, ids=str)
+@pytest.mark.parametrize("form", ["in_place", "functional"])
+def test_ten_rounds_equal_a_plain_pytorch_loop(order: dict[str, Any], form: str) -> None:
+    one = bench(config(**order), SHAPE)
+    tutorial = Tutorial(one, one.start(5), draw_epoch(one.trial, 10, SIZE, 5, 1, CPU))
+    turns = tutorial.turns()
     for _ in range(10):
-        for _ in range(train.d_steps):
-            fake = g(next(latents))
-            real = images[next(rows)]
-            d_adam.zero_grad()
-            loss = (bce(d(real), ones) + bce(d(fake.detach()), zeros)) / 2
-            loss.backward()
-            d_adam.step()
-        for i in range(train.g_steps):
-            if i > 0 or not train.share_fake:
-                fake = g(next(latents))
-            g_adam.zero_grad()
-            bce(d(fake), ones).backward()
-            g_adam.step()
-    return g, d
-
-
-@pytest.mark.parametrize("order", ORDERS)
-@pytest.mark.parametrize("form", ["fused", "functional"])
-def test_ten_rounds_equal_a_plain_pytorch_loop(order: dict[str, object], form: str) -> None:
-    trial = config(**order)
-    updates = fused(trial) if form == "fused" else FUNCTIONAL
-    draws = draw_epoch(trial, 10, 40, 5, 1, CPU)
-    g, d = tutorial(trial, start(trial, 5), draws, data())
-    state, _ = solo(trial, 5, updates)
+        next(turns)
+    state, _ = one.solo(5, form)
     for ours, theirs, names in (
-        (state.generator.params, g, G_NAMES),
-        (state.discriminator.params, d, D_NAMES),
+        (state.generator.params, tutorial.g, G_NAMES),
+        (state.discriminator.params, tutorial.d, D_NAMES),
     ):
         expected = theirs.state_dict()
         for name, tensor in ours.items():
             torch.testing.assert_close(tensor, expected[names[name]], rtol=1e-4, atol=1e-6)
-    statistics = state.generator.buffers
-    torch.testing.assert_close(statistics["1.mean"], g.norm.running_mean, rtol=1e-4, atol=1e-6)
-    torch.testing.assert_close(statistics["1.var"], g.norm.running_var, rtol=1e-4, atol=1e-6)
-
-
-STACKED = [
-    *ORDERS,
-    {"loss": "relativistic", "g_steps": 2},
-    {"penalty": "wgan_gp", "every": 5, "d_steps": 2},
-    *({"loss": loss, "penalty": name} for loss in sorted(LOSSES) for name in sorted(PENALTIES)),
-]
-
-
-@pytest.mark.parametrize("order", STACKED, ids=str)
-def test_three_stacked_trials_give_what_three_solo_runs_give(order: dict[str, object]) -> None:
-    rates = (1e-3, 3e-4, 2e-3)
-    trials = [
-        config(**order).model_copy(
-            update={"optimizer": Optimizers(generator=Adam(lr=lr), discriminator=Adam(lr=lr / 2))}
-        )
-        for lr in rates
-    ]
-    static, nets = static_part(trials[0]), networks(trials[0])
-    draws = [draw_epoch(t, 10, 40, seed, 1, CPU) for seed, t in enumerate(trials)]
-    hypers = [hyper(trial) for trial in trials]
-    stacked, trace = run_epoch(
-        static,
-        stack([trainable(start(trial, seed)) for seed, trial in enumerate(trials)]),
-        map_hyper(lambda *tensors: torch.stack(tensors), *hypers),
-        Draws(*map(torch.stack, zip(*draws, strict=True))),
-        data(),
-        Nets(
-            torch.vmap(nets.generator, randomness="error"),
-            torch.vmap(nets.discriminator, randomness="error"),
-        ),
-        FUNCTIONAL,
-    )
-    network = build_generator(trials[0], SHAPE)
-    latents = torch.randn(20, 3, generator=torch.Generator().manual_seed(9))
-    for seed, lane in enumerate(unstack(map_state(Tensor.detach, stacked))):
-        alone, alone_trace = solo(trials[seed], seed, FUNCTIONAL)
-        images = generate(network, alone, latents)
-        torch.testing.assert_close(generate(network, lane, latents), images, rtol=0, atol=1e-5)
-        for ours, theirs in zip(trace, alone_trace, strict=True):
-            if ours is None or theirs is None:
-                assert ours is theirs
-                continue
-            torch.testing.assert_close(ours[seed], theirs, rtol=1e-3, atol=1e-5)
-
-
-@pytest.mark.parametrize("penalty", sorted(PENALTIES))
-@pytest.mark.parametrize("loss", sorted(LOSSES))
-@pytest.mark.parametrize("form", ["fused", "functional"])
-def test_the_step_never_reads_a_value(form: str, loss: str, penalty: str) -> None:
-    """On fake tensors there are no values: reading one, or branching on one, raises."""
-    trial = config(d_steps=2, loss=loss, penalty=penalty)
-    updates = fused(trial) if form == "fused" else FUNCTIONAL
-    with FakeTensorMode() as mode:
-        shape = (20, 8, 3)
-        state = trainable(map_state(mode.from_tensor, start(trial, 0)))
-        rates = map_hyper(mode.from_tensor, hyper(trial))
-        draws = Draws(torch.zeros(20, 8, dtype=torch.long), torch.zeros(shape), torch.zeros(20, 8))
-        end, trace = run_epoch(
-            static_part(trial),
-            state,
-            rates,
-            draws,
-            mode.from_tensor(data()),
-            networks(trial),
-            updates,
-        )
-    assert trace.real.shape == (20, 8) and trace.generated.shape == (10, 8)
-    assert end.generator.params["0.weight"].shape == (6, 3)
-
-
-def test_a_host_sync_in_the_step_would_be_caught() -> None:
-    """The control of the test above."""
-
-    def peeks(player: Player, gradients: Sequence[Tensor], rates: AdamRates) -> Player:
-        float(gradients[0].sum())
-        return player
-
-    trial = config()
-    with FakeTensorMode() as mode, pytest.raises(DataDependentOutputException):
-        state = trainable(map_state(mode.from_tensor, start(trial, 0)))
-        rates = map_hyper(mode.from_tensor, hyper(trial))
-        shape = (10, 8, 3)
-        draws = Draws(torch.zeros(10, 8, dtype=torch.long), torch.zeros(shape), torch.zeros(10, 8))
-        run_epoch(
-            static_part(trial),
-            state,
-            rates,
-            draws,
-            mode.from_tensor(data()),
-            networks(trial),
-            Updates(peeks, peeks),
-        )
+    ours, norm = state.generator.buffers, tutorial.g.norm
+    torch.testing.assert_close(ours["1.norm.mean"], norm.running_mean, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(ours["1.norm.var"], norm.running_var, rtol=1e-4, atol=1e-6)
 
 
 def test_an_epoch_leaves_the_state_it_was_given_as_it_was() -> None:
-    trial = config()
-    before = start(trial, 3)
+    one = bench(config(**{"train.ema": 0.9, "penalty.name": "lecam"}))
+    before = one.start(3)
     copy = map_state(Tensor.clone, before)
-    static = static_part(trial)
-    draws = draw_epoch(trial, static.rounds, 40, 3, 1, CPU)
-    after, _ = run_epoch(
-        static, trainable(before), hyper(trial), draws, data(), networks(trial), fused(trial)
-    )
+    after, _ = one.solo(3, state=before)
     map_state(lambda a, b: torch.testing.assert_close(a, b, rtol=0, atol=0) or a, before, copy)
     assert not torch.equal(after.generator.params["0.weight"], before.generator.params["0.weight"])
 
 
-def test_fused_adam_gets_contiguous_gradients() -> None:
-    """A gradient with other strides than its parameter makes a silently wrong fused step."""
-    trial = config()
-    player = start(trial, 0).discriminator
-    gradients = [
-        torch.randn(tensor.shape[::-1], generator=torch.Generator().manual_seed(1)).mT
-        if tensor.dim() == 2
-        else torch.ones_like(tensor)
-        for tensor in player.params.values()
-    ]
-    assert not all(gradient.is_contiguous() for gradient in gradients)
-    expected = functional_adam(player, gradients, hyper(trial).discriminator)
-    copy = trainable(start(trial, 0)).discriminator
-    updated = fused_adam(trial.optimizer.discriminator)(copy, gradients, hyper(trial).discriminator)
-    for name, tensor in updated.params.items():
-        torch.testing.assert_close(tensor, expected.params[name], rtol=1e-5, atol=1e-7)
+def test_the_average_of_the_generators_weights_by_hand() -> None:
+    """After t updates the decay is min(ema, (1 + t) / (10 + t))."""
+    one = bench(config(**{"train.ema": 0.25, "train.steps_per_epoch": 1}))
+    state = one.start(0)
+    expected = state.generator.params["0.weight"].clone()
+    for epoch, decay in ((1, 2 / 11), (2, 0.25), (3, 0.25)):
+        state, _ = one.solo(0, state=state, epoch=epoch)
+        expected = decay * expected + (1 - decay) * state.generator.params["0.weight"]
+        torch.testing.assert_close(state.average["0.weight"], expected, rtol=1e-6, atol=1e-8)
+
+
+def test_a_lazy_penalty_counts_its_rounds() -> None:
+    """Every second round, and twice as much: what the trace says is what was added."""
+    lazy = bench(config(**{"penalty.name": "r1", "penalty.every": 2, "train.steps_per_epoch": 4}))
+    eager = bench(config(**{"penalty.name": "r1", "train.steps_per_epoch": 4}))
+    lazy_terms, terms = (one.solo(0)[1].penalty for one in (lazy, eager))
+    assert lazy_terms is not None and terms is not None
+    assert lazy_terms[0] == pytest.approx(2 * terms[0].item(), rel=1e-6)
+    assert lazy_terms[1] == lazy_terms[3] == 0 and lazy_terms[2] > 0
+
+
+def test_content_is_the_pixels_distance_to_the_rounds_real_batch() -> None:
+    one = bench(config(**{"loss.content_weight": 2.0, "train.steps_per_epoch": 1}))
+    state, draws = one.start(4), draw_epoch(one.trial, 1, SIZE, 4, 1, CPU)
+    _, trace = one.solo(4, state=state)
+    g = state.generator
+    fake, _ = one.generator(g.params, g.buffers, draws.latents[0], {}, train=True)
+    expected = 2.0 * (fake - one.data[draws.indices[0]]).abs().mean()
+    assert trace.content is not None
+    torch.testing.assert_close(trace.content[0], expected)
+
+
+def test_packing_shows_pairs_to_the_discriminator() -> None:
+    """A pack of two is the neighbours of the batch, their channels joined."""
+    packed = bench(config(**{"discriminator.pack": 2, "train.steps_per_epoch": 1}))
+    _, trace = packed.solo(0)
+    d = packed.start(0).discriminator
+    draws = draw_epoch(packed.trial, 1, SIZE, 0, 1, CPU)
+    real = packed.data[draws.indices[0]]
+    weight, bias = d.params["0.weight"], d.params["0.bias"]
+    pairs = torch.cat([real[0::2].flatten(1), real[1::2].flatten(1)], 1)
+    hidden = F.leaky_relu(pairs @ weight.T + bias, 0.2)
+    expected = (hidden @ d.params["1.weight"].T + d.params["1.bias"]).squeeze(1)
+    assert trace.real is not None
+    torch.testing.assert_close(trace.real[0], expected)
+
+
+def test_what_only_speeds_a_trial_up_changes_no_result() -> None:
+    conv = {"generator.name": "dcgan", "discriminator.name": "dcgan"}
+    small = {"generator.features": 4, "discriminator.features": 4, "train.steps_per_epoch": 3}
+    plain, _ = bench(config(**conv, **small)).solo(1)
+    laid_out, _ = bench(config(**conv, **small, **{"train.channels_last": True})).solo(1)
+    for name, tensor in plain.generator.params.items():
+        torch.testing.assert_close(laid_out.generator.params[name], tensor, rtol=0, atol=2e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # the compiler's own
+def test_compiled_networks_train_alike() -> None:
+    plain, _ = bench(config(**{"train.steps_per_epoch": 3})).solo(1)
+    compiled, _ = bench(config(**{"train.steps_per_epoch": 3, "train.compile": True})).solo(1)
+    for name, tensor in plain.generator.params.items():
+        torch.testing.assert_close(compiled.generator.params[name], tensor, rtol=0, atol=1e-4)
+
+
+def test_bf16_is_near_fp32_and_keeps_fp32_weights() -> None:
+    _, trace = bench(config(**{"train.steps_per_epoch": 3})).solo(1)
+    rough, rough_trace = bench(
+        config(**{"train.steps_per_epoch": 3, "train.precision": "bf16"})
+    ).solo(1)
+    assert {t.dtype for t in rough.generator.params.values()} == {torch.float32}
+    assert trace.real is not None and rough_trace.real is not None
+    assert rough_trace.real.dtype == torch.float32
+    assert not torch.equal(rough_trace.real, trace.real)
+    torch.testing.assert_close(rough_trace.real, trace.real, rtol=0, atol=0.05)
+
+
+@pytest.mark.parametrize("penalty", ["wgan_gp", "r1"])
+def test_fused_steps_are_right_for_a_convolution_with_a_gradient_penalty(penalty: str) -> None:
+    """Its gradients come with other strides than its weights: torch's kernel errs in silence."""
+    conv = {"discriminator.name": "dcgan", "discriminator.norm": "none"}
+    small = {"discriminator.features": 4, "train.steps_per_epoch": 3, "penalty.name": penalty}
+    one = bench(config(**conv, **small), (1, 16, 16))
+    fused, _ = one.solo(2, "in_place")
+    functional, _ = one.solo(2, "functional")
+    for name, tensor in functional.discriminator.params.items():
+        torch.testing.assert_close(fused.discriminator.params[name], tensor, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["mlp", "dcgan", "basic", "resnet", "dense_residual"])
+def test_bf16_trains_every_discriminator(name: str) -> None:
+    """With spectral norm, whose vectors stay float32."""
+    changes = {"discriminator.name": name, "discriminator.norm": "spectral"}
+    features = {} if name == "mlp" else {"discriminator.features": 2}
+    speed = {"train.precision": "bf16", "train.steps_per_epoch": 2}
+    base = config(**{"discriminator.hidden": [7, 6]}) if name == "mlp" else config()
+    state, _ = bench(with_values(base, changes | features | speed)).solo(1)
+    vectors = [b for n, b in state.discriminator.buffers.items() if n.endswith(".u")]
+    assert vectors and all(vector.dtype == torch.float32 for vector in vectors)

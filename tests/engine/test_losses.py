@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from gantune.engine.losses import LOSSES
+from gantune.engine.losses import LOSSES, soft_labels
 
 LN2 = math.log(2)
 
@@ -81,3 +81,33 @@ def test_least_squares_and_hinge_by_hand() -> None:
     assert squares.generator(fake, None) == pytest.approx(0.625)
     hinge = LOSSES["hinge"].discriminator(real, fake)
     assert hinge.real == pytest.approx(0.25) and hinge.fake == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("name", ["non_saturating", "minimax", "least_squares"])
+def test_hard_labels_give_the_plain_loss(name: str) -> None:
+    loss, rng = LOSSES[name], torch.Generator().manual_seed(0)
+    real, fake = torch.randn(5, generator=rng), torch.randn(5, generator=rng)
+    assert loss.on_targets is not None
+    found = loss.on_targets(real, fake, torch.ones(5), torch.zeros(5))
+    torch.testing.assert_close(found, loss.discriminator(real, fake).total)
+
+
+def test_soft_labels_by_hand() -> None:
+    # -0.9 ln s(1) - 0.1 ln s(-1) on real, -ln s(-1) on generated, their mean.
+    loss = LOSSES["non_saturating"].on_targets
+    assert loss is not None
+    one = torch.ones(1)
+    found = loss(one, one, 0.9 * one, 0 * one)
+    ln_plus, ln_minus = math.log(1 / (1 + math.exp(-1))), math.log(1 / (1 + math.exp(1)))
+    expected = (-0.9 * ln_plus - 0.1 * ln_minus - ln_minus) / 2
+    assert found.item() == pytest.approx(expected, rel=1e-6)
+    squares = LOSSES["least_squares"].on_targets
+    assert squares is not None
+    assert squares(one, one, 0.5 * one, one).item() == pytest.approx(0.125)
+
+
+def test_labels_are_smoothed_on_one_side_and_flipped_by_chance() -> None:
+    u = torch.tensor([[0.05, 0.5], [0.5, 0.05]])
+    real, fake = soft_labels(u, torch.tensor(0.1), torch.tensor(0.1))
+    torch.testing.assert_close(real, torch.tensor([0.0, 0.9]))
+    torch.testing.assert_close(fake, torch.tensor([0.0, 0.9]))

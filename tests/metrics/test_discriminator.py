@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from gantune.metrics.discriminator import accuracy, pairwise_auc
+from gantune.metrics.discriminator import accuracy, overfitting_gap, pairwise_auc
 
 
 def test_accuracy_by_hand() -> None:
@@ -47,3 +47,21 @@ def test_auc_does_not_depend_on_the_scale_of_a_loss(scale: float) -> None:
     rng = torch.Generator().manual_seed(1)
     real, fake = torch.randn(50, generator=rng) + 1, torch.randn(50, generator=rng)
     assert pairwise_auc(scale * real - 3, scale * fake - 3) == pairwise_auc(real, fake)
+
+
+@pytest.mark.parametrize(
+    ("held", "gap"), [([3.0, 1.0], 0.0), ([1.0, 1.0], 0.25), ([-2.0, -2.0], 1.0), ([4.0], -0.5)]
+)
+def test_the_overfitting_gap_by_hand(held: list[float], gap: float) -> None:
+    # Means: 2 for training samples, -2 for generated ones; (2 - E D(held)) / 4.
+    train, fake = torch.tensor([1.0, 3.0, 2.0]), torch.tensor([-3.0, -1.0])
+    assert overfitting_gap(train, torch.tensor(held), fake) == gap
+    scaled = overfitting_gap(9 * train + 5, 9 * torch.tensor(held) + 5, 9 * fake + 5)
+    assert scaled == pytest.approx(gap)
+
+
+@pytest.mark.parametrize("fake", [2.0, 3.0, float("nan"), float("-inf")])
+def test_there_is_no_overfitting_gap_without_a_gap(fake: float) -> None:
+    two = torch.full((4,), 2.0)
+    assert overfitting_gap(two, torch.zeros(3), torch.full((5,), fake)) is None
+    assert overfitting_gap(two, torch.tensor([float("inf")]), torch.zeros(3)) is None

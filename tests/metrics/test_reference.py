@@ -10,9 +10,10 @@ import torch
 from gantune.config import TrialConfig
 from gantune.engine.data import load_dataset
 from gantune.engine.materials import make_materials
+from gantune.metrics.cache import cache_dir, cached_classifier
 from gantune.metrics.evaluator import Evaluator
-from gantune.metrics.reference import Reference, cache_dir, cached_classifier
-from gantune.parts import Digits, Ring
+from gantune.metrics.reference import Reference
+from gantune.parts.data import Digits, Ring
 
 CPU = torch.device("cpu")
 

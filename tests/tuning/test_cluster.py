@@ -1,5 +1,6 @@
 """How many trials fit, and that fractions of GPUs pack."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,8 @@ from gantune.tuning.cluster import slots_of
         (8, 1, 1, 0.25, 4),
         (8, 2, 1, 0.4, 4),  # two to a GPU, not floor(2 / 0.4) = 5
         (53, 8, 1, 0.15, 48),
+        (64, 4, 1, 0.2, 20),  # as floats 1 // 0.2 is 4
+        (64, 4, 1, 0.1, 40),
         (8, 4, 1, 2, 2),
         (2, 8, 1, 1, 2),
     ],
@@ -58,5 +61,8 @@ ray.shutdown()
 def test_two_trials_share_a_gpu(tmp_path: Path) -> None:
     """The GPU is one that Ray is told of: scheduling needs no more."""
     code = SHARED.format(tests=str(Path(__file__).parent.parent), runs=str(tmp_path))
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    # The standing Ray of other tests hides GPUs, which would limit what this one can be told of.
+    environment = {k: v for k, v in os.environ.items() if k != "CUDA_VISIBLE_DEVICES"}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert "workers 2 slots 2" in done.stdout, done.stderr

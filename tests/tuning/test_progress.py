@@ -43,7 +43,7 @@ RECORD = {"epoch": 2, "objective": 5.0, "best_objective": 3.0, "d_acc": 0.75}
 def test_the_board_counts_and_keeps_the_best() -> None:
     board = Board(make_study())
     board.began(spec(0))
-    board.recorded(0, [RECORD])
+    board.recorded(0, [RECORD], [])
     assert board.best == (3.0, 0)
     assert board.share_done == pytest.approx(2 / 4 / 4)
     board.ended(0, ended(0, 3.0))
@@ -65,7 +65,7 @@ def test_lines_for_a_log() -> None:
     out = io.StringIO()
     with LineProgress(make_study(), Console(file=out, width=200)) as shown:
         shown.began(spec(0))
-        shown.recorded(0, [RECORD])
+        shown.recorded(0, [RECORD], [])
         shown.ended(0, ended(0, 3.0, "stopped"))
     assert "trial 0 stopped by asha after 4 epochs, best frechet_distance 3" in out.getvalue()
 
@@ -76,7 +76,7 @@ def test_the_live_table() -> None:
     with LiveProgress(make_study(), console) as shown:
         shown.resumed([ended(1, 4.0)])
         shown.began(spec(0))
-        shown.recorded(0, [RECORD])
+        shown.recorded(0, [RECORD], [])
     text = out.getvalue()
     for part in ("1 of 4 trials", "best frechet_distance 3 (trial 0)", "2/4", "0.75", "%", "left"):
         assert part in text, part

@@ -84,7 +84,7 @@ def test_every_kind_of_end_is_told_as_it_was(tmp_path: Path) -> None:
         if row["status"] == "diverged":
             assert rows["evidence"].iloc[-1].startswith("in epoch")
         if row["status"] == "failed":
-            assert "no CUDA device" in row["error"]
+            assert "sees no such device" in row["error"]
             error = RunPaths(run.root).error(trial.number).read_text()
             assert error.startswith("Traceback")
 
@@ -112,6 +112,30 @@ def test_one_slot_on_ray_equals_the_same_study_without_ray(tmp_path: Path) -> No
     assert comparable(root) == comparable(on_ray.root)
     plain, ray = (optuna_trials(path, study) for path in (root, on_ray.root))
     assert [t.params for t in plain] == [t.params for t in ray]
+
+
+def test_trials_end_by_their_verdict_as_without_ray(tmp_path: Path) -> None:
+    stop = {"verdicts": ["mode_collapse", "generator_dominates", "mode_dropping"], "patience": 2}
+    study = make_study(
+        trial={"train": {"epochs": 8, "steps_per_epoch": 4, "batch_size": 8}},
+        scheduler={"name": "none"},
+        stop=stop,
+    )
+    root = run_study(study, silent, name="a", runs_dir=tmp_path, concurrency=1).root
+    paths = RunPaths(tmp_path / "b" / "a")
+    paths.root.mkdir(parents=True)
+    conductor = Conductor(paths, study, Silent())
+    drive(conductor, Host())
+    conductor.close()
+    assert comparable(root) == comparable(paths.root)
+    ends = gantune.load(root).trials
+    ended = ends[ends["stopped_by"] == "verdict"]
+    assert (
+        len(ended) and set(ended["status"]) == {"stopped"} and set(ended["epochs"]) <= {4, 5, 6, 7}
+    )
+    told = optuna_trials(root, study)
+    assert all(told[n].state == TrialState.PRUNED for n in ended["number"])
+    assert all(len(told[n].intermediate_values) >= 4 for n in ended["number"])
 
 
 def test_the_decisions_are_those_of_a_recomputation_by_hand(tmp_path: Path) -> None:
@@ -149,7 +173,7 @@ def test_a_worker_that_is_killed_is_replaced_and_nothing_is_lost(tmp_path: Path)
     class Killer(Silent):
         """Kills the worker at its first two reports."""
 
-        def recorded(self, number: int, records: Any) -> None:
+        def recorded(self, number: int, records: Any, steps: Any) -> None:
             if len(killed) < 2 and records and records[-1]["epoch"] < 60:
                 worker = next(p for p in _workers() if p.pid not in killed)
                 killed.append(worker.pid)

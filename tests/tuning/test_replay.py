@@ -30,8 +30,12 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 CONTROL_STUDIES = 30
 
 
-def study(trials: int = 7, seed: int = 0) -> Study:
+COLLAPSE: dict[str, Any] = {"verdicts": ["mode_collapse"], "patience": 2}
+
+
+def study(trials: int = 7, seed: int = 0, stop: dict[str, Any] | None = None) -> Study:
     return make_study(
+        stop=stop or {},
         trial={"train": {"epochs": 6, "steps_per_epoch": 2, "batch_size": 8}},
         scheduler={"grace_epochs": 2, "reduction_factor": 2},
         sampler={"seed": seed, "startup_trials": 3},
@@ -164,6 +168,43 @@ def test_one_slot_equals_the_undisturbed_study_after_any_crashes(
         assert tables(root) == undisturbed(seed), number
         check_consistent(root, 7)
     assert crashes > 5 * studies
+
+
+@pytest.mark.parametrize("studies", [10, pytest.param(100, marks=pytest.mark.long)])
+def test_a_stop_by_verdict_is_the_same_after_any_crashes(tmp_path: Path, studies: int) -> None:
+    plan = study(stop=COLLAPSE)
+    run_to_its_end(tmp_path / "undisturbed", plan)
+    expected = tables(tmp_path / "undisturbed")
+    ends = [row for row in expected["trials"] if row["stopped_by"] == "verdict"]
+    assert ends and {row["status"] for row in ends} == {"stopped"}
+    for row in ends:  # collapsed in epochs 3 and 4: patience is 2
+        assert row["epochs"] == 4
+        _, state, _, _, intermediate, _ = expected["journal"][row["number"]]
+        assert state == TrialState.PRUNED and sorted(intermediate) == [1, 2, 3, 4]
+    for number in range(studies):
+        rng, root = random.Random(number), tmp_path / str(number)
+        crasher = Crasher(rng, average=rng.choice([5, 15, 40]))
+        with crashing(crasher):
+            run_to_its_end(root, plan, crasher)
+        assert tables(root) == expected, number
+        check_consistent(root, 7)
+
+
+def test_a_stop_by_verdict_holds_with_several_slots(tmp_path: Path) -> None:
+    found = 0
+    for number in range(3):
+        rng, root = random.Random(number), tmp_path / str(number)
+        crasher = Crasher(rng, average=30)
+        with crashing(crasher):
+            run_with_slots(root, study(seed=number, stop=COLLAPSE), 3, crasher, rng)
+        check_consistent(root, 7)
+        rows = [row for row in tables(root)["trials"] if row["status"] != "running"]
+        for row in rows:
+            may_stop = row["number"] % 3 == 1 and row["epochs"] == 4
+            assert (row["stopped_by"] == "verdict") == may_stop
+            assert row["epochs"] <= 4 or row["number"] % 3 != 1
+            found += may_stop
+    assert found
 
 
 @pytest.mark.parametrize("studies", [15, pytest.param(200, marks=pytest.mark.long)])

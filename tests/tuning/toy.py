@@ -13,7 +13,7 @@ from gantune import checkpoints
 from gantune.checkpoints import CheckpointWriter, claim_attempt, read_checkpoint
 from gantune.host import Progress
 from gantune.records import TableWriter
-from gantune.trial import TrialSpec
+from gantune.trial import TrialSpec, ends_by_verdict
 
 
 class Crash(BaseException):
@@ -68,6 +68,9 @@ def toy_record(spec: TrialSpec, epoch: int) -> dict[str, Any]:
         "objective": value,
         "best_objective": best,
         "rung": spec.rung_at(epoch),
+        # Some trials begin to collapse in their third epoch.
+        "verdict": "mode_collapse" if spec.number % 3 == 1 and epoch >= 3 else "healthy",
+        "evidence": "planted",
     }
     if lr > 4e-3 and epoch == 2:
         record |= {"verdict": "diverged", "evidence": "planted", "objective": None}
@@ -82,7 +85,9 @@ def steps_of(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def status_of(spec: TrialSpec, records: list[dict[str, Any]]) -> Any:
     if records and records[-1].get("verdict") == "diverged":
         return "diverged"
-    return "completed" if len(records) >= spec.epochs else "running"
+    if len(records) >= spec.epochs:
+        return "completed"
+    return "stopped" if ends_by_verdict(records, spec.stop) else "running"
 
 
 class Crasher:

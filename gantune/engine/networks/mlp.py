@@ -1,131 +1,71 @@
 """Fully connected networks."""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import pairwise
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+from gantune.engine.networks.base import Shape
+from gantune.engine.networks.common import activation, entrance, norm, output, spread
+from gantune.engine.networks.layers import Apply, Chain, Dropout, Layer, Reshape
+from gantune.engine.networks.weights import Linear, Maxout
+from gantune.parts.networks import MaxoutDiscriminator, MlpDiscriminator, MlpGenerator
 
-from gantune.engine.networks.base import Shape, Tensors
-from gantune.parts import MlpDiscriminator, MlpGenerator
-
-ACTIVATIONS: dict[str, Callable[[Tensor, float], Tensor]] = {
-    "leaky_relu": F.leaky_relu,
-    "relu": lambda x, slope: torch.relu(x),
-    "tanh": lambda x, slope: torch.tanh(x),
-}
-
-OUTPUTS: dict[str, Callable[[Tensor], Tensor]] = {
-    "tanh": torch.tanh,
-    # Samples are in [-1, 1] at every boundary; a sigmoid's (0, 1) is converted inside.
-    "sigmoid": lambda x: 2 * torch.sigmoid(x) - 1,
-    "linear": lambda x: x,
-}
-
-BATCH_NORM_MOMENTUM = 0.1
+FLATTEN = Reshape(-1)
 
 
-@dataclass(frozen=True)
-class Mlp:
-    """Linear layers with an activation between them.
-
-    Attributes:
-        widths: Sizes of input, hidden layers and output.
-        normed: Indices of the linear layers that batch norm follows (they have no bias).
-        activation: Name of the activation between layers.
-        slope: Negative slope of a leaky ReLU.
-        norm_eps: Added to the variance by batch norm.
-        output: Name of the activation at the end.
-        sample_shape: Shape of one output; () for a logit per sample.
-    """
-
-    widths: tuple[int, ...]
-    normed: frozenset[int]
-    activation: str
-    slope: float
-    norm_eps: float
-    output: str
-    sample_shape: Shape
-
-    @property
-    def shapes(self) -> dict[str, Shape]:
-        """Parameter shapes in order of application."""
-        shapes: dict[str, Shape] = {}
-        for i, (fan_in, fan_out) in enumerate(pairwise(self.widths)):
-            shapes[f"{i}.weight"] = (fan_out, fan_in)
-            if i in self.normed:
-                shapes |= {f"{i}.norm.weight": (fan_out,), f"{i}.norm.bias": (fan_out,)}
-            else:
-                shapes[f"{i}.bias"] = (fan_out,)
-        return shapes
-
-    def init(self, rng: torch.Generator) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """PyTorch's initial values of ``nn.Linear``: U(-1/sqrt(fan_in), 1/sqrt(fan_in))."""
-        params: dict[str, Tensor] = {}
-        buffers: dict[str, Tensor] = {}
-        for name, shape in self.shapes.items():
-            layer = int(name.split(".")[0])
-            if "norm" in name:
-                params[name] = torch.full(shape, float(name.endswith("weight")))
-                buffers[f"{layer}.mean"] = torch.zeros(shape)
-                buffers[f"{layer}.var"] = torch.ones(shape)
-            else:
-                bound = 1 / math.sqrt(self.widths[layer])
-                params[name] = torch.empty(shape).uniform_(-bound, bound, generator=rng)
-        return params, buffers
-
-    def __call__(
-        self, params: Tensors, buffers: Tensors, x: Tensor, *, train: bool
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Maps (B, ...) to (B, *sample_shape)."""
-        activate = ACTIVATIONS[self.activation]
-        hidden, changed = x.flatten(1), dict(buffers)
-        last = len(self.widths) - 2
-        for i in range(last + 1):
-            hidden = F.linear(hidden, params[f"{i}.weight"], params.get(f"{i}.bias"))
-            if i in self.normed:
-                # batch_norm writes into the statistics it is given: give it copies to keep.
-                mean, var = buffers[f"{i}.mean"], buffers[f"{i}.var"]
-                if train:
-                    mean, var = mean.clone(), var.clone()
-                    changed |= {f"{i}.mean": mean, f"{i}.var": var}
-                scale, shift = params[f"{i}.norm.weight"], params[f"{i}.norm.bias"]
-                hidden = F.batch_norm(
-                    hidden, mean, var, scale, shift, train, BATCH_NORM_MOMENTUM, self.norm_eps
-                )
-            if i < last:
-                hidden = activate(hidden, self.slope)
-        return OUTPUTS[self.output](hidden).reshape(-1, *self.sample_shape), changed
-
-
-def mlp_generator(options: MlpGenerator, sample_shape: Shape) -> Mlp:
+def mlp_generator(options: MlpGenerator, sample_shape: Shape) -> Chain:
     """Builds a generator: (B, latent_dim) -> (B, *sample_shape)."""
-    hidden = options.hidden
-    # As in the tutorials, batch norm follows every hidden layer but the first.
-    normed = frozenset(range(1, len(hidden))) if options.norm == "batch" else frozenset()
-    default_output = "tanh" if len(sample_shape) == 3 else "linear"
-    return Mlp(
-        widths=(options.latent_dim, *hidden, math.prod(sample_shape)),
-        normed=normed,
-        activation=options.activation,
-        slope=options.negative_slope,
-        norm_eps=options.norm_eps,
-        output=options.output or default_output,
-        sample_shape=sample_shape,
-    )
+    layers: list[Layer] = []
+    for i, (fan_in, fan_out) in enumerate(pairwise((options.latent_dim, *options.hidden))):
+        # As in the tutorials, the norm follows every hidden layer but the first.
+        is_normed = options.norm != "none" and (i > 0 or options.norm_first)
+        # Batch norm takes any bias away again.
+        bias = not (is_normed and options.norm == "batch") or options.norm_bias
+        layers.append(Linear(f"{i}", fan_in, fan_out, options.init, bias=bias))
+        if is_normed:
+            layers += norm(options.norm, f"{i}.norm", fan_out, options.norm_eps, options.init)
+        layers.append(activation(options.activation, options.negative_slope))
+        if options.dropout:
+            layers.append(Dropout(f"{i}.dropout", options.dropout, (fan_out,)))
+    last = len(options.hidden)
+    layers += [
+        Linear(f"{last}", options.hidden[-1], math.prod(sample_shape), options.init),
+        output(options, sample_shape),
+        Reshape(*sample_shape),
+    ]
+    return Chain(tuple(layers))
 
 
-def mlp_discriminator(options: MlpDiscriminator, sample_shape: Shape) -> Mlp:
-    """Builds a discriminator: (B, *sample_shape) -> (B,) logits."""
-    return Mlp(
-        widths=(math.prod(sample_shape), *options.hidden, 1),
-        normed=frozenset(),
-        activation=options.activation,
-        slope=options.negative_slope,
-        norm_eps=0.0,
-        output="linear",
-        sample_shape=(),
-    )
+def mlp_discriminator(options: MlpDiscriminator, sample_shape: Shape) -> Chain:
+    """Builds a discriminator: (B, *sample_shape) -> (B / pack,) logits."""
+    layers: list[Layer] = [*entrance(options), FLATTEN]
+    if options.unit_input:
+        layers.append(Apply(lambda x: (x + 1) / 2))
+    is_spectral, init = options.norm == "spectral", options.init
+    width = math.prod(sample_shape) * options.pack
+    for i, (fan_in, fan_out) in enumerate(pairwise((width, *options.hidden))):
+        is_normed = options.norm != "none" and i > 0
+        bias = not (is_normed and options.norm == "batch")
+        layers.append(Linear(f"{i}", fan_in, fan_out, init, bias=bias, spectral=is_spectral))
+        if is_normed:
+            layers += norm(options.norm, f"{i}.norm", fan_out, options.norm_eps, init)
+        layers.append(activation(options.activation, options.negative_slope))
+        if options.dropout:
+            layers.append(Dropout(f"{i}.dropout", options.dropout, (fan_out,)))
+    last, inputs = len(options.hidden), options.hidden[-1] + options.minibatch_std
+    layers += [
+        *spread(options),
+        Linear(f"{last}", inputs, 1, init, spectral=is_spectral),
+        Reshape(),
+    ]
+    return Chain(tuple(layers))
+
+
+def maxout_discriminator(options: MaxoutDiscriminator, sample_shape: Shape) -> Chain:
+    """Builds PacGAN's discriminator: (B, *sample_shape) -> (B / pack,) logits."""
+    layers: list[Layer] = [*entrance(options), FLATTEN]
+    width = math.prod(sample_shape) * options.pack
+    for i, (fan_in, fan_out) in enumerate(pairwise((width, *options.hidden))):
+        layers.append(Maxout(f"{i}", fan_in, fan_out, options.pieces, options.init))
+    last, inputs = len(options.hidden), options.hidden[-1] + options.minibatch_std
+    layers += [*spread(options), Linear(f"{last}", inputs, 1, options.init), Reshape()]
+    return Chain(tuple(layers))

@@ -1,0 +1,162 @@
+"""The commands on a run's trained generators: export, sample, evaluate."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from gantune.errors import UsageError
+
+if TYPE_CHECKING:
+    from gantune.analysis.run import BestTrial, Run
+    from gantune.generator import Generator
+
+PIPE_WIDTH = 160
+
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run: its directory or its name.")]
+RunsDir = Annotated[Path, typer.Option(help="Where runs are kept.")]
+WhichTrial = Annotated[
+    str, typer.Option("--trial", metavar="N|best", help="A trial's number, or the best.")
+]
+
+
+def export(
+    run: RunName,
+    out: Annotated[Path | None, typer.Option(help="The folder to write.")] = None,
+    trial: WhichTrial = "best",
+    study: Annotated[
+        Path | None, typer.Option(help="Write the trial as a study file (YAML), too or instead.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over what is there.")] = False,
+    runs_dir: RunsDir = Path("runs"),
+) -> None:
+    """Write a trial's generator: safetensors, configuration, model card."""
+    from gantune.analysis.run import load
+
+    if out is None and study is None:
+        raise UsageError("export needs --out DIR, or --study FILE, or both")
+    loaded = load(find_run(run, runs_dir))
+    number = trial_number(loaded, trial)
+    if study is not None:
+        _export_study(loaded, number, study, force=force)
+        typer.echo(f"wrote {study}; try: gantune train {study}")
+    if out is not None:
+        from gantune.export import write_export
+
+        write_export(loaded, loaded.trial(number), out, force=force)
+        typer.echo(f'wrote {out}; in Python: gantune.load_generator("{out}")')
+
+
+def _export_study(run: "Run", number: int, path: Path, *, force: bool) -> None:
+    from gantune.analysis.again import trial_as_study
+    from gantune.document import write_document
+    from gantune.storage import write_atomically
+
+    tree = trial_as_study(run, number).model_dump(mode="json", exclude_none=True)
+    if path.exists() and not force:
+        raise UsageError(f"{path} exists already; --force writes over it")
+    write_atomically(path, write_document(tree).encode())
+
+
+def sample(
+    source: Annotated[
+        str, typer.Argument(metavar="RUN|EXPORT", help="A run, or an exported folder.")
+    ],
+    out: Annotated[Path, typer.Option(help="The PNG to write.")],
+    count: Annotated[int, typer.Option("-n", min=1, max=10_000, help="Number of samples.")] = 64,
+    seed: Annotated[int, typer.Option(min=0, help="Of the latents.")] = 0,
+    trial: WhichTrial = "best",
+    runs_dir: RunsDir = Path("runs"),
+) -> None:
+    """Draw samples of a trained generator into a picture."""
+    from gantune.pictures import picture_to_png, samples_to_picture
+    from gantune.storage import write_atomically
+
+    generator = _generator(source, trial, runs_dir)
+    samples = generator.sample(count, seed).numpy()
+    picture = samples_to_picture(samples, generator.config.data)
+    write_atomically(out, picture_to_png(picture))
+    typer.echo(f"wrote {out}: {count} samples, {picture.width}x{picture.height} pixels")
+
+
+def _generator(source: str, trial: str, runs_dir: Path) -> "Generator":
+    from gantune.export import is_export, load_generator
+
+    if is_export(Path(source)):
+        return load_generator(source)
+    return find_trial(source, trial, runs_dir)[1].generator()
+
+
+def evaluate(
+    run: RunName,
+    trial: WhichTrial = "best",
+    samples: Annotated[int, typer.Option(min=2, help="Samples in each repeat.")] = 10_000,
+    repeats: Annotated[int, typer.Option(min=2, help="Repeats with fresh latents.")] = 5,
+    runs_dir: RunsDir = Path("runs"),
+) -> None:
+    """Score a trial's checkpoint again, with more samples and an interval."""
+    from gantune.display import show_evaluation
+    from gantune.evaluate import evaluate as evaluate_trial
+    from gantune.paths import RunPaths
+    from gantune.storage import write_json
+
+    loaded, best = find_trial(run, trial, runs_dir)
+    found = evaluate_trial(best, samples, repeats)
+    path = RunPaths(loaded.root).evaluation(best.number)
+    write_json(path, found.as_json())
+    show_evaluation(found.as_json(), best.record, make_console())
+    typer.echo(f"wrote {path}")
+
+
+def is_run(run: str, runs_dir: Path) -> bool:
+    """Whether a path or a name is a run's."""
+    return any((root / "study.yaml").is_file() for root in (Path(run), runs_dir / run))
+
+
+def find_run(run: str, runs_dir: Path) -> Path:
+    """The directory of a run given by path or by name.
+
+    Raises:
+        UsageError: There is none.
+    """
+    for root in (Path(run), runs_dir / run):
+        if (root / "study.yaml").is_file():
+            return root
+    known = sorted(path.parent.name for path in runs_dir.glob("*/study.yaml"))
+    hint = f"; runs in {runs_dir}: {', '.join(known)}" if known else f"; {runs_dir} has no runs"
+    raise UsageError(f"{run}: no such run{hint}")
+
+
+def find_trial(run: str, trial: str, runs_dir: Path) -> "tuple[Run, BestTrial]":
+    """A run and one of its trials at its best epoch.
+
+    Raises:
+        UsageError: There is no such run or trial.
+        CheckpointError: The trial has no checkpoint.
+    """
+    from gantune.analysis.run import load
+
+    loaded = load(find_run(run, runs_dir))
+    return loaded, loaded.trial(trial_number(loaded, trial))
+
+
+def trial_number(run: "Run", trial: str) -> int:
+    """The number of a trial given as a number or as ``best``.
+
+    Raises:
+        UsageError: There is no such trial.
+    """
+    if trial == "best":
+        return run.best_number()
+    if not trial.isdecimal():
+        raise UsageError(f"--trial is a trial's number or best, has {trial}")
+    run.require_trial(int(trial))
+    return int(trial)
+
+
+def make_console() -> Console:
+    """Where commands print tables."""
+    console = Console(soft_wrap=True)
+    # Whoever reads a file or a pipe has room for a table.
+    return console if console.is_terminal else Console(soft_wrap=True, width=PIPE_WIDTH)

@@ -1,0 +1,93 @@
+"""Everything that hears what happens in a run: what shows it, and what writes it elsewhere."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import Any
+
+from gantune.errors import UsageError
+from gantune.paths import RunPaths
+from gantune.pictures import pngs_to_animation
+from gantune.storage import write_atomically
+from gantune.study import Study
+from gantune.trial import Record, TrialSpec
+from gantune.tuning.conductor import Observer
+from gantune.tuning.lifecycle import MakeProgress
+
+
+class Animations:
+    """Makes an animation of a trial's pictures when the trial has ended, however it did."""
+
+    def __init__(self, paths: RunPaths) -> None:
+        self._paths = paths
+
+    def resumed(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Makes up for those that a crash has prevented."""
+        for row in rows:
+            if not self._paths.animation(row["number"]).exists():
+                self._make(row["number"])
+
+    def began(self, spec: TrialSpec) -> None: ...
+
+    def recorded(self, number: int, records: Sequence[Record], steps: Sequence[Record]) -> None: ...
+
+    def ended(self, number: int, row: dict[str, Any]) -> None:
+        """Makes the trial's animation, if it left pictures."""
+        self._make(number)
+
+    def _make(self, number: int) -> None:
+        pictures = sorted(self._paths.samples(number).glob("epoch-*.png"))
+        # A damaged picture costs a frame, not the run.
+        animation = pngs_to_animation([path.read_bytes() for path in pictures])
+        if animation is not None:
+            write_atomically(self._paths.animation(number), animation)
+
+
+class All:
+    """Passes everything on to several observers, in order."""
+
+    def __init__(self, observers: Sequence[Observer]) -> None:
+        self._observers = observers
+
+    def resumed(self, rows: Sequence[dict[str, Any]]) -> None:
+        """See :class:`Observer`."""
+        for observer in self._observers:
+            observer.resumed(rows)
+
+    def began(self, spec: TrialSpec) -> None:
+        """See :class:`Observer`."""
+        for observer in self._observers:
+            observer.began(spec)
+
+    def recorded(self, number: int, records: Sequence[Record], steps: Sequence[Record]) -> None:
+        """See :class:`Observer`."""
+        for observer in self._observers:
+            observer.recorded(number, records, steps)
+
+    def ended(self, number: int, row: dict[str, Any]) -> None:
+        """See :class:`Observer`."""
+        for observer in self._observers:
+            observer.ended(number, row)
+
+
+def check_loggers(study: Study) -> None:
+    """Raises UsageError where a logger that the study names is not installed."""
+    for name in study.loggers:
+        if find_spec(name) is None:
+            raise UsageError(
+                f"loggers: {name} is not installed; install it with: pip install 'gantune[{name}]'"
+            )
+
+
+@contextmanager
+def observed(paths: RunPaths, study: Study, progress: MakeProgress) -> Iterator[Observer]:
+    """Everything that a session of a run is to be heard by."""
+    with progress(study) as shown:
+        observers: list[Observer] = [shown]
+        if study.samples.every:
+            observers.append(Animations(paths))
+        if "tensorboard" in study.loggers:
+            from gantune.tuning.tensorboard import TensorBoard  # an extra: maybe not installed
+
+            observers.append(TensorBoard(paths))
+        yield All(observers)
