@@ -165,7 +165,7 @@ def test_what_is_refused(path: str, spec: dict[str, object], message: str) -> No
 def test_a_pair_of_choices_that_does_not_go_together_is_found() -> None:
     search = {"data.points": {"choice": [100, 200]}, "train.batch_size": {"choice": [8, 150]}}
     with pytest.raises(ConfigError, match="150 is more than the 100 training samples"):
-        make_study(search=search)
+        make_study(search=search, objective={"metric": "high_quality"})
 
 
 def test_the_corners_of_a_conditional_or_relative_domain_are_walked() -> None:
