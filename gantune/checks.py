@@ -8,12 +8,13 @@ from pydantic import ValidationError
 
 from gantune.config import all_paths, leaves
 from gantune.document import Document
-from gantune.errors import Problem
+from gantune.errors import Problem, UsageError
 from gantune.legality import check_trial
 from gantune.objectives import objective_problems, what_lacks
 from gantune.parts.foreign import EXTRA_METRICS
-from gantune.space import Parameter, ParameterSpec, Space, probes
-from gantune.study import OBJECTIVES, Study, with_values
+from gantune.space import Parameter, ParameterSpec, Space
+from gantune.study import OBJECTIVES, GridSearch, Study, with_values
+from gantune.walks import grid, probes
 
 MAX_EXAMPLES = 3
 
@@ -35,6 +36,7 @@ def check_study(document: Document, study: Study | None) -> list[Problem]:
     for path, message in check_trial(study.trial):
         where = document.where(("trial", *path.split(".")))
         problems.append(Problem(where, f"trial.{path}", message))
+    problems += _check_grid(document, study)
     return problems or list(_check_draws(document, study))
 
 
@@ -49,6 +51,15 @@ def search_space(study: Study) -> Space:
         waiting = {path: spec for path, spec in waiting.items() if path not in ready}
     base = {path: value for path, value, _ in leaves(study.trial)}
     return Space(tuple(Parameter(path, study.search[path]) for path in ordered), base)
+
+
+def within_grid(study: Study) -> Study:
+    """The study with no more trials than its grid has combinations."""
+    if not isinstance(study.sampler, GridSearch):
+        return study
+    trials = min(study.budget.trials, len(grid(search_space(study))))
+    budget = study.budget.model_copy(update={"trials": trials})
+    return study.model_copy(update={"budget": budget})
 
 
 def _references(path: str, spec: ParameterSpec) -> set[str]:
@@ -102,6 +113,14 @@ def _check_objective(document: Document, study: Study) -> Iterator[Problem]:
     where = document.where(("objective", "metric"))
     for message in objective_problems(study):
         yield Problem(where, "objective.metric", message)
+
+
+def _check_grid(document: Document, study: Study) -> Iterator[Problem]:
+    if isinstance(study.sampler, GridSearch):
+        try:
+            grid(search_space(study))
+        except UsageError as error:
+            yield Problem(document.where(("sampler", "name")), "sampler.name", str(error))
 
 
 def _check_cycle(document: Document) -> Iterator[Problem]:

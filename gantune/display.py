@@ -12,8 +12,9 @@ from gantune.checks import search_space
 from gantune.config import rounds_per_epoch
 from gantune.document import write_document
 from gantune.errors import GantuneError
-from gantune.space import Parameter, RandomSource, propose
+from gantune.space import Parameter, propose
 from gantune.study import Asha, Study
+from gantune.walks import RandomSource
 
 if TYPE_CHECKING:
     import pandas as pd

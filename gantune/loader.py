@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from gantune.checks import check_study
+from gantune.checks import check_study, within_grid
 from gantune.config import sections_at
 from gantune.document import Document, Location, Value, parse_scalar, read_document
 from gantune.errors import ConfigError, Problem
@@ -86,7 +86,7 @@ def study_from_document(document: Document, overrides: Sequence[str] = ()) -> St
         unique = {(p.path, p.message): p for p in problems}
         raise ConfigError(document.source, sorted(unique.values(), key=_by_line))
     assert study is not None
-    return study
+    return within_grid(study)
 
 
 def _with_overrides(document: Document, overrides: Sequence[str]) -> Document:

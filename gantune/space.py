@@ -6,10 +6,7 @@ all walk the same code. It is a module-level function because Ray and Optuna pic
 given, and a closure does not pickle.
 """
 
-import itertools
 import json
-import math
-import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Protocol
@@ -20,7 +17,6 @@ from gantune.parts.base import Options
 
 DOMAINS = ("uniform", "log_uniform", "int", "log_int", "choice")
 RATIO = "@ratio"
-MAX_PAIRS = 20_000
 
 Number = int | float
 Bounds = Annotated[tuple[Number, Number], Field(strict=False)]
@@ -196,95 +192,3 @@ def decode(choice: Any) -> Any:
     if isinstance(choice, str) and choice.startswith(_AS_TEXT):
         return json.loads(choice[len(_AS_TEXT) :])
     return choice
-
-
-class RandomSource:
-    """Suggests uniformly at random (log-uniformly where the domain is)."""
-
-    def __init__(self, rng: random.Random) -> None:
-        self._rng = rng
-
-    def suggest_float(
-        self, name: str, low: float, high: float, *, step: float | None, log: bool
-    ) -> float:
-        if log:
-            value = math.exp(self._rng.uniform(math.log(low), math.log(high)))
-        elif step:
-            value = low + step * self._rng.randint(0, round((high - low) / step))
-        else:
-            value = self._rng.uniform(low, high)
-        return min(max(value, low), high)
-
-    def suggest_int(self, name: str, low: int, high: int, *, step: int, log: bool) -> int:
-        if log:
-            drawn = math.exp(self._rng.uniform(math.log(low - 0.5), math.log(high + 0.5)))
-            return min(max(round(drawn), low), high)
-        return low + step * self._rng.randint(0, (high - low) // step)
-
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        return self._rng.choice(choices)
-
-
-class FixedSource(RandomSource):
-    """Suggests given values by key, and at random what is not given."""
-
-    def __init__(self, fixed: Mapping[str, Any], rng: random.Random) -> None:
-        super().__init__(rng)
-        self._fixed = fixed
-
-    def suggest_float(
-        self, name: str, low: float, high: float, *, step: float | None, log: bool
-    ) -> float:
-        drawn = super().suggest_float(name, low, high, step=step, log=log)
-        return float(self._fixed.get(name, drawn))
-
-    def suggest_int(self, name: str, low: int, high: int, *, step: int, log: bool) -> int:
-        return int(self._fixed.get(name, super().suggest_int(name, low, high, step=step, log=log)))
-
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        drawn = super().suggest_categorical(name, choices)
-        return encode(self._fixed[name]) if name in self._fixed else drawn
-
-
-def _activating(parameter: Parameter, by_path: Mapping[str, Parameter]) -> dict[str, Any]:
-    """Values under which a parameter exists, as far as choices can have them."""
-    fixed: dict[str, Any] = {}
-    for path, wanted in (parameter.spec.when or {}).items():
-        parent = by_path.get(path)
-        if parent is None:
-            continue
-        fixed |= _activating(parent, by_path)
-        options = wanted if isinstance(wanted, list) else [wanted]
-        possible = [value for value in options if value in parent.ends()]
-        if parent.spec.domain == "choice" and possible:
-            fixed[parent.key] = possible[0]
-    return fixed
-
-
-def probes(space: Space, draws: int = 1000) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yields (what it is, configuration) for the corners and a sample of the joint space.
-
-    Both ends of each domain, every choice, every pair of choices (a sample of 20,000 where there
-    are more), and ``draws`` random draws.
-    """
-    rng = random.Random(0)
-    by_path = {parameter.path: parameter for parameter in space.parameters}
-    for parameter in space.parameters:
-        active = _activating(parameter, by_path)
-        factor_of = by_path.get(parameter.spec.times or "")
-        corners = factor_of.ends() if factor_of else [None]
-        for value, corner in itertools.product(parameter.ends(), corners):
-            fixed = {**active, parameter.key: value}
-            if factor_of:
-                fixed |= {**_activating(factor_of, by_path), factor_of.key: corner}
-            yield f"{parameter.key} = {value}", propose(space, FixedSource(fixed, rng))
-    choices = [(p.key, v) for p in space.parameters if p.spec.domain == "choice" for v in p.ends()]
-    pairs = list(itertools.combinations(choices, 2))
-    if len(pairs) > MAX_PAIRS:
-        pairs = rng.sample(pairs, MAX_PAIRS)
-    for (key, value), (other, second) in pairs:
-        if key != other:
-            pair = FixedSource({key: value, other: second}, rng)
-            yield f"{key} = {value} with {other} = {second}", propose(space, pair)
-    for _ in range(draws):
-        yield "a random draw", propose(space, RandomSource(rng))

@@ -55,14 +55,57 @@ class Objective(Options):
         return self.goal or OBJECTIVES[self.metric]
 
 
+SamplerSeed = Annotated[int, Field(ge=0, lt=2**63)]
+StartupTrials = Annotated[int, Field(ge=1, le=100_000)]
+
+
 class Tpe(Options):
     """Optuna's multivariate tree-structured Parzen estimator with constant liar."""
 
     name: Literal["tpe"] = "tpe"
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    startup_trials: Annotated[int, Field(ge=1, le=100_000)] = Field(
-        10, description="Random trials before the model is used."
+    seed: SamplerSeed = 0
+    startup_trials: StartupTrials = Field(10, description="Random trials before the model is used.")
+
+
+class RandomSearch(Options):
+    """Independent draws."""
+
+    name: Literal["random"] = "random"
+    seed: SamplerSeed = 0
+
+
+class GridSearch(Options):
+    """Every combination of a finite space, each once."""
+
+    name: Literal["grid"] = "grid"
+    seed: SamplerSeed = 0
+
+
+class Qmc(Options):
+    """A scrambled Sobol sequence: spread more evenly than random draws."""
+
+    name: Literal["qmc"] = "qmc"
+    seed: SamplerSeed = 0
+
+
+class Gp(Options):
+    """Bayesian optimisation with a Gaussian process; learns from trials that ran to their end."""
+
+    name: Literal["gp"] = "gp"
+    seed: SamplerSeed = 0
+    startup_trials: StartupTrials = Field(
+        10, description="Trials that ran to their end before the model is used."
     )
+
+
+Sampler = Annotated[
+    Annotated[Tpe, Tag("tpe")]
+    | Annotated[RandomSearch, Tag("random")]
+    | Annotated[GridSearch, Tag("grid")]
+    | Annotated[Qmc, Tag("qmc")]
+    | Annotated[Gp, Tag("gp")],
+    by_name("tpe"),
+]
 
 
 class Asha(Options):
@@ -146,7 +189,7 @@ class Study(Options):
     trial: TrialConfig = TrialConfig()
     search: dict[str, ParameterSpec] = Field(default_factory=dict)
     objective: Objective = Objective()
-    sampler: Tpe = Tpe()
+    sampler: Sampler = Tpe()
     scheduler: Scheduler = Asha()
     budget: Budget = Budget()
     resources: Resources = Resources()

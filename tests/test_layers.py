@@ -15,6 +15,7 @@ LAYERS = [
     {"sources"},
     {"config", "extensions"},
     {"space"},
+    {"walks"},
     {"study"},
     {"legality", "objectives"},
     {"checks"},

@@ -59,6 +59,7 @@ CASES: dict[str, tuple[Any, dict[str, Any]]] = {
     "generator.negative_slope": (0.1, {}),
     "generator.norm": ("batch", {}),
     "generator.norm_eps": (0.5, {"generator.norm": "batch"}),
+    "generator.norm_momentum": (0.5, {"generator.norm": "batch"}),
     "generator.norm_first": (True, {"generator.norm": "batch"}),
     "generator.norm_bias": (True, {"generator.norm": "batch"}),
     "generator.dropout": (0.3, {}),

@@ -9,7 +9,8 @@ from conftest import make_study
 
 from gantune.checks import search_space
 from gantune.errors import ConfigError
-from gantune.space import FixedSource, RandomSource, propose
+from gantune.space import propose
+from gantune.walks import FixedSource, RandomSource, grid
 
 
 def ask(study: optuna.Study, space: object) -> dict[str, object]:
@@ -228,3 +229,39 @@ def test_a_cycle_is_named() -> None:
     }
     with pytest.raises(ConfigError, match="wait for each other"):
         make_study(search=when)
+
+
+def test_a_grid_has_every_combination_once_and_knows_of_conditions() -> None:
+    search = {
+        "generator.activation": {"choice": ["relu", "tanh", "leaky_relu"]},
+        "generator.negative_slope": {
+            "uniform": [0.0, 0.2],
+            "step": 0.1,
+            "when": {"generator.activation": "leaky_relu"},
+        },
+        "train.d_steps": {"int": [1, 2]},
+        "optimizer.generator.lr": {"uniform": [1e-3, 1e-3]},
+    }
+    study = make_study(search=search, sampler={"name": "grid"}, budget={"trials": 100})
+    assert study.budget.trials == 10
+    found = grid(search_space(study))
+    # relu, tanh, and leaky_relu with three slopes; each with one or two updates of D.
+    assert len(found) == (2 + 3) * 2
+    assert len({tuple(sorted(values.items())) for values in found}) == len(found)
+    slopes = [values.get("generator.negative_slope") for values in found]
+    assert slopes.count(None) == 4 and slopes.count(pytest.approx(0.1)) == 2
+
+
+@pytest.mark.parametrize(
+    ("search", "message"),
+    [
+        ({"optimizer.generator.lr": {"uniform": [0, 0.1]}}, "optimizer.generator.lr has none"),
+        (
+            {f"optimizer.{p}.lr": {"int": [1, 1000]} for p in ("generator", "discriminator")},
+            "1,000,000 combinations; 10,000 are the most",
+        ),
+    ],
+)
+def test_a_grid_that_is_refused(search: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        make_study(search=search, sampler={"name": "grid"})

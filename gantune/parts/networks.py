@@ -12,8 +12,9 @@ Slope = Annotated[float, Field(ge=0, lt=1, description="Negative slope of leaky_
 Eps = Annotated[float, Field(gt=0, le=1, description="Added to the variance by a norm.")]
 Rate = Annotated[float, Field(ge=0, lt=1, description="Share of activations set to zero.")]
 Pack = Annotated[int, Field(ge=1, le=16, description="Samples judged together (PacGAN).")]
-Initial = Literal["uniform", "normal", "kaiming", "kaiming_uniform"]
-"""Initial weights: PyTorch's U(+-1/sqrt(fan_in)), DCGAN's N(0, 0.02), He et al.'s two."""
+Initial = Literal["uniform", "normal", "normal_zero", "kaiming", "kaiming_uniform"]
+"""Initial weights: PyTorch's U(+-1/sqrt(fan_in)), DCGAN's N(0, 0.02), PacGAN's with
+biases 0, He et al.'s two."""
 
 
 class Generator(Options):
@@ -46,6 +47,9 @@ class MlpGenerator(Generator):
     negative_slope: Slope = 0.2
     norm: Literal["none", "batch", "layer"] = "none"
     norm_eps: Eps = 1e-5
+    norm_momentum: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.1, description="Weight of the newest batch in batch norm's running statistics."
+    )
     norm_first: bool = Field(False, description="Norm after the first hidden layer, too.")
     norm_bias: bool = Field(False, description="Bias before batch norm: dead, in tutorials.")
     dropout: Rate = 0.0

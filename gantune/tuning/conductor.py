@@ -30,7 +30,7 @@ from gantune.tuning import journal
 from gantune.tuning.ledger import Ledger
 from gantune.tuning.outcome import Outcome
 from gantune.tuning.rungs import Rungs
-from gantune.tuning.sampler import SAMPLERS
+from gantune.tuning.sampler import Seeded
 
 
 class Observer(Protocol):
@@ -56,7 +56,7 @@ class Conductor:
         self._observer = observer
         self._interrupted = threading.Event()
         self._space = search_space(study)
-        sampler = SAMPLERS[study.sampler.name](study.sampler, grouped=self._space.conditional)
+        sampler = Seeded(study.sampler, self._space)
         self.optuna = journal.open_journal(
             paths.journal, study.name, study.objective.direction, sampler
         )
@@ -128,7 +128,7 @@ class Conductor:
                 "trial_id": f"{self.paths.root.name}_{trial.number:05d}",
                 "number": trial.number,
                 "status": "running",
-                "seed": self._seed(trial.number),
+                "seed": self._seed(trial.number, values),
                 "started_at": now(),
                 "parameters": json.dumps(values),
             }
@@ -150,8 +150,8 @@ class Conductor:
         """Whether the run stops here and now, its trials unfinished and resumable."""
         return self._interrupted.is_set() or self.fatal is not None
 
-    def _seed(self, number: int) -> int:
-        fixed = self.study.trial_seed
+    def _seed(self, number: int, values: dict[str, Any]) -> int:
+        fixed = values.get("seed", self.study.trial_seed)
         return trial_seed(self.study.trial.seed, number) if fixed is None else fixed
 
     def _spec(self, start: dict[str, Any], values: dict[str, Any]) -> TrialSpec:

@@ -1,36 +1,39 @@
-"""Optuna's sampler made a function of (seed, trial number, history).
+"""Optuna's samplers made functions of (seed, trial number, history).
 
 A sampler that carries a generator from trial to trial proposes other values after a crash than it
 would have without one. Here each draw comes from a fresh sampler seeded with the number of the
 trial and the name of the parameter: a resumed study goes on with the very suggestions of an
 undisturbed one, also where the crash fell into the middle of an ask.
+
+A sampler is added with its options in ``study`` and one entry in ``SAMPLERS``.
 """
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler, TPESampler
+from optuna.samplers import BaseSampler, GPSampler, QMCSampler, RandomSampler, TPESampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from gantune.seeds import derive_seed
-from gantune.study import Tpe
+from gantune.space import Space
+from gantune.study import Gp, GridSearch, Qmc, RandomSearch, Sampler, Tpe
+from gantune.walks import grid
+
+Fresh = Callable[[int, int], BaseSampler]
+"""(trial number, seed of the draw) -> a sampler for one draw."""
 
 
-class SeededTpe(BaseSampler):
-    """Multivariate TPE with constant liar, one fresh sampler per draw."""
+class Seeded(BaseSampler):
+    """One fresh sampler per draw."""
 
-    def __init__(self, options: Tpe, *, grouped: bool) -> None:
-        """Makes the sampler.
-
-        Args:
-            options: Of the study file.
-            grouped: Whether parameters are conditional.
-        """
-        self._options, self._grouped = options, grouped
+    def __init__(self, options: Sampler, space: Space) -> None:
+        """Makes the sampler of a study."""
+        self._seed, self._conditional = options.seed, space.conditional
+        self._make = SAMPLERS[type(options)](options, space)
 
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
@@ -41,7 +44,7 @@ class SeededTpe(BaseSampler):
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         sampler = self._fresh(trial.number)
-        if self._grouped:  # a grouped sampler keeps what it inferred between the two calls
+        if self._conditional:  # a grouped sampler keeps what it inferred between the two calls
             search_space = sampler.infer_relative_search_space(study, trial)
         return sampler.sample_relative(study, trial, search_space)
 
@@ -60,18 +63,94 @@ class SeededTpe(BaseSampler):
     ) -> None:
         """Nothing: a fresh sampler has nothing to learn from it."""
 
-    def _fresh(self, number: int, parameter: str = "") -> TPESampler:
-        seed = derive_seed("sampler", self._options.seed, number, parameter) % 2**32
+    def _fresh(self, number: int, parameter: str = "") -> BaseSampler:
+        seed = derive_seed("sampler", self._seed, number, parameter) % 2**32
         with warnings.catch_warnings():
-            # Optuna marks these two options as experimental; what they do is documented.
+            # Optuna marks some of these as experimental; what they do is documented.
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            return TPESampler(
-                seed=seed,
-                n_startup_trials=self._options.startup_trials,
-                multivariate=True,
-                group=self._grouped,
-                constant_liar=True,
-            )
+            return self._make(number, seed)
 
 
-SAMPLERS: Mapping[str, type[SeededTpe]] = {"tpe": SeededTpe}
+class GridPoint(RandomSampler):
+    """A combination of a grid."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        super().__init__(seed=0)
+        self._values = values
+
+    def sample_independent(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        return self._values[param_name]
+
+
+class QmcPoint(QMCSampler):
+    """A point of one quasi-random sequence, by the number of its trial.
+
+    Optuna counts points in the study's storage, where a crash in the middle of an ask skips one.
+    """
+
+    def __init__(self, number: int, seed: int, scramble_seed: int) -> None:
+        independent = RandomSampler(seed=seed)
+        super().__init__(
+            scramble=True,
+            seed=scramble_seed,
+            independent_sampler=independent,
+            warn_independent_sampling=False,
+        )
+        self._number = number
+
+    def infer_relative_search_space(
+        self, study: Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """That of the first trial, which is drawn at random."""
+        first = study.get_trials(deepcopy=False)[0]
+        return dict(first.distributions) if self._number else {}
+
+    def _find_sample_id(self, study: Study, search_space: dict[str, BaseDistribution]) -> int:
+        return self._number - 1
+
+
+def _tpe(options: Tpe, space: Space) -> Fresh:
+    def make(number: int, seed: int) -> BaseSampler:
+        return TPESampler(
+            seed=seed,
+            n_startup_trials=options.startup_trials,
+            multivariate=True,
+            group=space.conditional,
+            constant_liar=True,
+        )
+
+    return make
+
+
+def _random(options: RandomSearch, space: Space) -> Fresh:
+    return lambda number, seed: RandomSampler(seed=seed)
+
+
+def _grid(options: GridSearch, space: Space) -> Fresh:
+    combinations = grid(space)
+    return lambda number, seed: GridPoint(combinations[number])
+
+
+def _qmc(options: Qmc, space: Space) -> Fresh:
+    return lambda number, seed: QmcPoint(number, seed, options.seed % 2**32)
+
+
+def _gp(options: Gp, space: Space) -> Fresh:
+    return lambda number, seed: GPSampler(
+        seed=seed, n_startup_trials=options.startup_trials, warn_independent_sampling=False
+    )
+
+
+SAMPLERS: Mapping[type[Any], Callable[[Any, Space], Fresh]] = {
+    Tpe: _tpe,
+    RandomSearch: _random,
+    GridSearch: _grid,
+    Qmc: _qmc,
+    Gp: _gp,
+}

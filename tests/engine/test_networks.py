@@ -12,15 +12,8 @@ from gantune.engine.draws import keyed_generator
 from gantune.engine.networks import DISCRIMINATORS, GENERATORS
 from gantune.engine.networks.base import Network
 from gantune.engine.networks.layers import Call, Dropout, MinibatchStd
-from gantune.engine.networks.weights import (
-    BatchNorm,
-    Conv,
-    InstanceNorm,
-    LayerNorm,
-    Linear,
-    Maxout,
-    SelfAttention,
-)
+from gantune.engine.networks.norms import BatchNorm, InstanceNorm, LayerNorm
+from gantune.engine.networks.weights import Conv, Linear, Maxout, SelfAttention
 from gantune.parts.sizes import smallest_map
 from gantune.study import with_values
 

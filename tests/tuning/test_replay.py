@@ -22,7 +22,7 @@ from gantune.tuning import journal
 from gantune.tuning.conductor import Conductor
 from gantune.tuning.local import drive
 from gantune.tuning.rungs import Rungs
-from gantune.tuning.sampler import SeededTpe
+from gantune.tuning.sampler import Seeded
 
 # A process that dies closes no files.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -300,22 +300,22 @@ def _journal_tail_is_not_cut(patch: pytest.MonkeyPatch) -> None:
 
 
 def _one_generator_per_session(patch: pytest.MonkeyPatch) -> None:
-    def plain(options: Any, *, grouped: bool) -> optuna.samplers.BaseSampler:
+    def plain(options: Any, space: Any) -> optuna.samplers.BaseSampler:
         return optuna.samplers.TPESampler(seed=options.seed, n_startup_trials=3)
 
-    patch.setitem(conductor_module.SAMPLERS, "tpe", plain)  # type: ignore[arg-type]
+    patch.setattr(conductor_module, "Seeded", plain)
 
 
 def _one_generator_per_trial(patch: pytest.MonkeyPatch) -> None:
     carried: dict[tuple[int, int], optuna.samplers.TPESampler] = {}
 
-    def carries(self: SeededTpe, study: Any, trial: Any, name: str, distribution: Any) -> Any:
+    def carries(self: Seeded, study: Any, trial: Any, name: str, distribution: Any) -> Any:
         key = (id(study), trial.number)
         fresh = optuna.samplers.TPESampler(seed=trial.number, n_startup_trials=3)
         sampler = carried.setdefault(key, fresh)
         return sampler.sample_independent(study, trial, name, distribution)
 
-    patch.setattr(SeededTpe, "sample_independent", carries)
+    patch.setattr(Seeded, "sample_independent", carries)
 
 
 def _rungs_are_not_refilled(patch: pytest.MonkeyPatch) -> None:
@@ -372,3 +372,14 @@ def test_each_rule_is_needed(
         if broken:
             return
     pytest.fail("the loop did not notice")
+
+
+def test_a_searched_seed_is_the_trials_own(tmp_path: Path) -> None:
+    plan = make_study(
+        search={"seed": {"int": [0, 1]}, "train.d_steps": {"choice": [1, 2]}},
+        sampler={"name": "grid"},
+    )
+    run_to_its_end(tmp_path / "run", plan)
+    rows = read_table(RunPaths(tmp_path / "run").table("trials")).to_pylist()
+    starts = {row["number"]: row["seed"] for row in rows if row["seed"] is not None}
+    assert sorted(starts.values()) == [0, 0, 1, 1]

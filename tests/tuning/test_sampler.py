@@ -9,8 +9,8 @@ from optuna.trial import TrialState
 
 from gantune.checks import search_space
 from gantune.space import propose
-from gantune.study import Study, Tpe
-from gantune.tuning.sampler import SeededTpe
+from gantune.study import Gp, GridSearch, Qmc, RandomSearch, Sampler, Study, Tpe
+from gantune.tuning.sampler import Seeded
 
 SEARCH = {
     "optimizer.generator.lr": {"log_uniform": [1e-5, 1e-2]},
@@ -49,15 +49,52 @@ def course(study: Study, reopen: bool, sampler: Callable[[], optuna.samplers.Bas
     return [trial.params for trial in opened.get_trials()]
 
 
-@pytest.mark.parametrize("search", [SEARCH, CONDITIONAL], ids=["plain", "conditional"])
-def test_a_study_that_is_reopened_before_every_ask_goes_the_same_way(search: dict) -> None:
-    study = make_study(search=search)
-    grouped = search_space(study).conditional
+FINITE = {
+    "optimizer.generator.beta1": {"uniform": [0.0, 0.9], "step": 0.3},
+    "optimizer.discriminator.beta1": {"uniform": [0.0, 0.9], "step": 0.1},
+    "generator.activation": {"choice": ["relu", "tanh", "leaky_relu"]},
+}
+OPTIONS = {
+    "tpe": Tpe(seed=3, startup_trials=5),
+    "random": RandomSearch(seed=3),
+    "qmc": Qmc(seed=3),
+    "gp": Gp(seed=3, startup_trials=5),
+}
 
-    def sampler() -> SeededTpe:
-        return SeededTpe(Tpe(seed=3, startup_trials=5), grouped=grouped)
+
+@pytest.mark.parametrize("search", [SEARCH, CONDITIONAL], ids=["plain", "conditional"])
+@pytest.mark.parametrize("name", OPTIONS)
+def test_a_study_that_is_reopened_before_every_ask_goes_the_same_way(
+    name: str, search: dict
+) -> None:
+    study = make_study(search=search)
+    space = search_space(study)
+
+    def sampler() -> Seeded:
+        return Seeded(OPTIONS[name], space)
 
     assert course(study, True, sampler) == course(study, False, sampler)
+
+
+def test_a_grid_is_gone_through_once() -> None:
+    study = make_study(search=FINITE)
+    space = search_space(study)
+    drawn = course(study, True, lambda: Seeded(GridSearch(), space))
+    assert len({tuple(params.items()) for params in drawn}) == 30
+
+
+def test_a_quasi_random_sequence_is_more_even_than_random_draws() -> None:
+    """Sobol's points fill each dyadic interval exactly once; random draws leave some empty."""
+    study = make_study(search=SEARCH)
+    space = search_space(study)
+
+    def filled(options: Sampler) -> int:
+        opened = optuna.create_study(sampler=Seeded(options, space))
+        draws = [propose(space, opened.ask()) for _ in range(17)]
+        return len({int(values["optimizer.generator.beta1"] / 0.9 * 16) for values in draws[1:]})
+
+    assert filled(Qmc(seed=1)) == 16
+    assert filled(RandomSearch(seed=1)) < 14
 
 
 def test_a_sampler_with_one_generator_does_not() -> None:
@@ -72,21 +109,22 @@ def test_a_sampler_with_one_generator_does_not() -> None:
 
 def test_other_seeds_and_numbers_give_other_draws() -> None:
     study = make_study(search=SEARCH)
+    space = search_space(study)
     by_seed = [
-        course(study, False, lambda seed=seed: SeededTpe(Tpe(seed=seed), grouped=False))
-        for seed in (0, 1)
+        course(study, False, lambda seed=seed: Seeded(Tpe(seed=seed), space)) for seed in (0, 1)
     ]
     assert by_seed[0] != by_seed[1]
     rates = [params["optimizer.generator.lr"] for params in by_seed[0]]
     assert len(set(rates)) == len(rates)
 
 
-def test_what_is_suggested_has_learned_from_what_was_told() -> None:
-    """Independent draws alone would be random search: TPE's later trials must be better."""
+@pytest.mark.parametrize("options", [Tpe, Gp])
+def test_what_is_suggested_has_learned_from_what_was_told(options: type[Tpe | Gp]) -> None:
+    """Independent draws alone would be random search: later trials must be better."""
     space = search_space(make_study(search=SEARCH))
     gaps = []
     for seed in range(5):
-        study = optuna.create_study(sampler=SeededTpe(Tpe(seed=seed), grouped=False))
+        study = optuna.create_study(sampler=Seeded(options(seed=seed), space))
         values = []
         for _ in range(40):
             trial = study.ask()

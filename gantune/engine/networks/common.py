@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gantune.engine.networks.base import Shape
 from gantune.engine.networks.layers import Apply, Layer, MinibatchStd, Pack
-from gantune.engine.networks.weights import NORMS
+from gantune.engine.networks.norms import NORMS
 from gantune.parts.networks import Discriminator, Generator
 
 OUTPUTS: dict[str, Callable[[Tensor], Tensor]] = {

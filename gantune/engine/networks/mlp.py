@@ -6,6 +6,7 @@ from itertools import pairwise
 from gantune.engine.networks.base import Shape
 from gantune.engine.networks.common import activation, entrance, norm, output, spread
 from gantune.engine.networks.layers import Apply, Chain, Dropout, Layer, Reshape
+from gantune.engine.networks.norms import BatchNorm, LayerNorm
 from gantune.engine.networks.weights import Linear, Maxout
 from gantune.parts.networks import MaxoutDiscriminator, MlpDiscriminator, MlpGenerator
 
@@ -22,7 +23,7 @@ def mlp_generator(options: MlpGenerator, sample_shape: Shape) -> Chain:
         bias = not (is_normed and options.norm == "batch") or options.norm_bias
         layers.append(Linear(f"{i}", fan_in, fan_out, options.init, bias=bias))
         if is_normed:
-            layers += norm(options.norm, f"{i}.norm", fan_out, options.norm_eps, options.init)
+            layers.append(_norm(options, f"{i}.norm", fan_out))
         layers.append(activation(options.activation, options.negative_slope))
         if options.dropout:
             layers.append(Dropout(f"{i}.dropout", options.dropout, (fan_out,)))
@@ -33,6 +34,12 @@ def mlp_generator(options: MlpGenerator, sample_shape: Shape) -> Chain:
         Reshape(*sample_shape),
     ]
     return Chain(tuple(layers))
+
+
+def _norm(options: MlpGenerator, name: str, width: int) -> Layer:
+    if options.norm == "batch":
+        return BatchNorm(name, width, options.norm_eps, options.init, options.norm_momentum)
+    return LayerNorm(name, width, options.norm_eps, options.init)
 
 
 def mlp_discriminator(options: MlpDiscriminator, sample_shape: Shape) -> Chain:

@@ -1,4 +1,4 @@
-"""Layers with weights: linear, convolutions, norms, self-attention."""
+"""Layers with weights: linear, maxout, convolutions, self-attention."""
 
 import math
 from collections.abc import Callable
@@ -14,7 +14,6 @@ Initialise = Callable[[Shape, int, torch.Generator], Tensor]
 """(shape, fan-in, random numbers) -> initial weight."""
 
 POWER_ITERATIONS = 15
-BATCH_NORM_MOMENTUM = 0.1
 
 
 def _uniform(shape: Shape, fan_in: int, rng: torch.Generator) -> Tensor:
@@ -38,10 +37,11 @@ def _kaiming_uniform(shape: Shape, fan_in: int, rng: torch.Generator) -> Tensor:
 INITIAL: dict[str, Initialise] = {
     "uniform": _uniform,
     "normal": _normal,
+    "normal_zero": _normal,
     "kaiming": _kaiming,
     "kaiming_uniform": _kaiming_uniform,
 }
-"""PyTorch's default; DCGAN's; He et al. 2015 (arXiv 1502.01852), normal and uniform."""
+"""PyTorch's default; DCGAN's; PacGAN's; He et al. 2015 (arXiv 1502.01852), normal and uniform."""
 
 
 def _zero(shape: Shape, fan_in: int, rng: torch.Generator) -> Tensor:
@@ -51,6 +51,7 @@ def _zero(shape: Shape, fan_in: int, rng: torch.Generator) -> Tensor:
 INITIAL_BIAS: dict[str, Initialise] = {
     "uniform": _uniform,
     "normal": _uniform,
+    "normal_zero": _zero,
     "kaiming": _zero,
     "kaiming_uniform": _zero,
 }
@@ -75,7 +76,7 @@ class _Weighted(Plain):
         self._has_bias, self._spectral = bias, spectral
 
     def init(self, rng: torch.Generator) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """The weight as the option says; the bias as PyTorch's, 0 with He's."""
+        """The weight as the option says; the bias as PyTorch's, 0 with He's and PacGAN's."""
         weight = INITIAL[self._init](self._shape, self._fan_in, rng)
         params, buffers = {self._weight: weight}, {}
         if self._has_bias:
@@ -189,70 +190,6 @@ class ConvTranspose(_Weighted):
         """Applies the layer."""
         bias = call.params.get(self._bias)
         return F.conv_transpose2d(x, self.weight(call), bias, self._stride, self._padding)
-
-
-class _Norm(Plain):
-    """Scale and shift by feature."""
-
-    def __init__(self, name: str, width: int, eps: float, init: str) -> None:
-        self._scale, self._shift = f"{name}.weight", f"{name}.bias"
-        self._mean, self._var = f"{name}.mean", f"{name}.var"
-        self._width, self._eps, self._init = width, eps, init
-
-    def init(self, rng: torch.Generator) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Scale 1 (N(1, 0.02) with DCGAN's initial weights), shift 0."""
-        scale = torch.ones(self._width)
-        if self._init == "normal":
-            scale.normal_(1, 0.02, generator=rng)
-        return {self._scale: scale, self._shift: torch.zeros(self._width)}, {}
-
-
-class BatchNorm(_Norm):
-    """Over the batch, per feature or channel (Ioffe & Szegedy 2015)."""
-
-    couples_samples = True
-
-    def init(self, rng: torch.Generator) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Running statistics of a standard normal, too."""
-        params, _ = super().init(rng)
-        shape = (self._width,)
-        return params, {self._mean: torch.zeros(shape), self._var: torch.ones(shape)}
-
-    def __call__(self, call: Call, x: Tensor) -> Tensor:
-        """Normalises by the batch in training, by the running statistics elsewhere."""
-        mean, var = call.buffers[self._mean], call.buffers[self._var]
-        if call.train:
-            # batch_norm writes into the statistics it is given: give it copies to keep.
-            mean, var = mean.clone(), var.clone()
-            call.buffers[self._mean], call.buffers[self._var] = mean, var
-        scale, shift = call.params[self._scale], call.params[self._shift]
-        momentum = BATCH_NORM_MOMENTUM
-        return F.batch_norm(x, mean, var, scale, shift, call.train, momentum, self._eps)
-
-
-class InstanceNorm(_Norm):
-    """Over each channel of each image (Ulyanov et al. 2016)."""
-
-    def __call__(self, call: Call, x: Tensor) -> Tensor:
-        """Normalises (B, C, H, W)."""
-        scale, shift = call.params[self._scale], call.params[self._shift]
-        return F.group_norm(x, self._width, scale, shift, self._eps)
-
-
-class LayerNorm(_Norm):
-    """Over each sample (Ba et al. 2016)."""
-
-    def __call__(self, call: Call, x: Tensor) -> Tensor:
-        """Normalises (B, C) or (B, C, H, W); scale and shift are per channel."""
-        scale, shift = call.params[self._scale], call.params[self._shift]
-        return F.group_norm(x, 1, scale, shift, self._eps)
-
-
-NORMS: dict[str, type[_Norm]] = {
-    "batch": BatchNorm,
-    "instance": InstanceNorm,
-    "layer": LayerNorm,
-}
 
 
 class Maxout(Linear):
