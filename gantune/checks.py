@@ -13,6 +13,7 @@ from gantune.legality import check_trial
 from gantune.objectives import objective_problems, what_lacks
 from gantune.parts.foreign import EXTRA_METRICS
 from gantune.space import Parameter, ParameterSpec, Space
+from gantune.starts import as_keys, flat
 from gantune.study import OBJECTIVES, GridSearch, Study, with_values
 from gantune.walks import grid, probes
 
@@ -37,6 +38,7 @@ def check_study(document: Document, study: Study | None) -> list[Problem]:
         where = document.where(("trial", *path.split(".")))
         problems.append(Problem(where, f"trial.{path}", message))
     problems += _check_grid(document, study)
+    problems += _check_start(document, study)
     return problems or list(_check_draws(document, study))
 
 
@@ -121,6 +123,25 @@ def _check_grid(document: Document, study: Study) -> Iterator[Problem]:
             grid(search_space(study))
         except UsageError as error:
             yield Problem(document.where(("sampler", "name")), "sampler.name", str(error))
+
+
+def _check_start(document: Document, study: Study) -> Iterator[Problem]:
+    where = document.where(("start",))
+    if study.start and isinstance(study.sampler, GridSearch):
+        yield Problem(where, "start", "a grid has every combination, in its own order")
+    space = search_space(study)
+    for index, entry in enumerate(study.start or ()):
+        try:
+            values = flat(entry, study.search)
+            as_keys(space, values)
+            trial = with_values(study.trial, values)
+        except UsageError as error:
+            yield Problem(where, f"start[{index}]", str(error))
+        except ValidationError as error:
+            yield Problem(where, f"start[{index}]", error.errors()[0]["msg"])
+        else:
+            for path, message in check_trial(trial):
+                yield Problem(where, f"start[{index}].{path}", message)
 
 
 def _check_cycle(document: Document) -> Iterator[Problem]:

@@ -13,7 +13,8 @@ from gantune.config import rounds_per_epoch
 from gantune.document import write_document
 from gantune.errors import GantuneError
 from gantune.space import Parameter, propose
-from gantune.study import Asha, Study
+from gantune.starts import base_problem, start_keys
+from gantune.study import Asha, GridSearch, Study
 from gantune.walks import RandomSource
 
 if TYPE_CHECKING:
@@ -76,7 +77,20 @@ def _schedule(study: Study) -> list[str]:
         f"budget: {trials} trials, at most {trials * epochs:,} epochs, "
         f"about {expected_epochs(study):,.0f} expected"
     )
-    return lines
+    return [*lines, *_first(study)] if study.search else lines
+
+
+def _first(study: Study) -> list[str]:
+    """What is tried before the sampler draws."""
+    if isinstance(study.sampler, GridSearch):
+        return ["first: nothing, a grid has its own order"]
+    space = search_space(study)
+    problem = "start is empty" if study.start == () else base_problem(space)
+    given = len(start_keys(study, space)) - (problem is None)
+    parts = ["the base trial"] if problem is None else []
+    parts += [f"{given} of start"] if given else []
+    lines = [f"first: {', '.join(parts) or 'nothing'}"]
+    return [*lines, f"the base trial is not among them: {problem}"] if problem else lines
 
 
 def expected_epochs(study: Study) -> float:

@@ -188,6 +188,9 @@ class Study(Options):
     extensions: Extensions = ()
     trial: TrialConfig = TrialConfig()
     search: dict[str, ParameterSpec] = Field(default_factory=dict)
+    start: Annotated[tuple[dict[str, Any], ...], Field(strict=False, max_length=1000)] | None = (
+        Field(None, description="Tried first, after the base trial; []: nothing, not even it.")
+    )
     objective: Objective = Objective()
     sampler: Sampler = Tpe()
     scheduler: Scheduler = Asha()

@@ -57,6 +57,7 @@ def make_study(**sections: Any) -> Study:
             },
             "optimizer.generator.beta1": {"uniform": [0.0, 0.9]},
         },
+        "start": [],
         "scheduler": {"grace_epochs": 1},
         "budget": {"trials": 4},
     }

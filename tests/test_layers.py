@@ -17,7 +17,7 @@ LAYERS = [
     {"space"},
     {"walks"},
     {"study"},
-    {"legality", "objectives"},
+    {"legality", "objectives", "starts"},
     {"checks"},
     {"loader"},
     {"paths", "records", "checkpoints", "runinfo", "trial", "pictures"},

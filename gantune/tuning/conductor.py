@@ -24,6 +24,7 @@ from gantune.paths import RunPaths
 from gantune.runinfo import now
 from gantune.seeds import trial_seed
 from gantune.space import propose
+from gantune.starts import start_keys
 from gantune.study import Asha, Study, with_values
 from gantune.trial import Record, TrialSpec, ends_by_verdict
 from gantune.tuning import journal
@@ -56,7 +57,7 @@ class Conductor:
         self._observer = observer
         self._interrupted = threading.Event()
         self._space = search_space(study)
-        sampler = Seeded(study.sampler, self._space)
+        sampler = Seeded(study.sampler, self._space, start_keys(study, self._space))
         self.optuna = journal.open_journal(
             paths.journal, study.name, study.objective.direction, sampler
         )

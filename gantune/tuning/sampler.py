@@ -28,21 +28,34 @@ Fresh = Callable[[int, int], BaseSampler]
 
 
 class Seeded(BaseSampler):
-    """One fresh sampler per draw."""
+    """One fresh sampler per draw, after the configurations that a study starts with."""
 
-    def __init__(self, options: Sampler, space: Space) -> None:
-        """Makes the sampler of a study."""
+    def __init__(
+        self, options: Sampler, space: Space, start: Sequence[Mapping[str, Any]] = ()
+    ) -> None:
+        """Makes the sampler of a study.
+
+        Args:
+            options: Of the study file.
+            space: The search space.
+            start: The first trials, by the names that Optuna knows.
+        """
         self._seed, self._conditional = options.seed, space.conditional
+        self._start = start
         self._make = SAMPLERS[type(options)](options, space)
 
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
+        if trial.number < len(self._start):
+            return {}
         return self._fresh(trial.number).infer_relative_search_space(study, trial)
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
+        if trial.number < len(self._start):
+            return {}
         sampler = self._fresh(trial.number)
         if self._conditional:  # a grouped sampler keeps what it inferred between the two calls
             search_space = sampler.infer_relative_search_space(study, trial)
@@ -55,6 +68,8 @@ class Seeded(BaseSampler):
         param_name: str,
         param_distribution: BaseDistribution,
     ) -> Any:
+        if trial.number < len(self._start):
+            return self._start[trial.number][param_name]
         sampler = self._fresh(trial.number, param_name)
         return sampler.sample_independent(study, trial, param_name, param_distribution)
 
