@@ -1,6 +1,6 @@
 """PacGAN's grid, re-run: GAN against PacGAN2 at 24,000 rounds.
 
-    gantune run search_spaces/papers/pacgan_grid.yaml      (stopped? gantune resume runs/pacgan_grid)
+    gantune run search_spaces/papers/pacgan_grid.yaml     (stopped? gantune resume runs/pacgan_grid)
     python benchmarks/pacgan_grid.py runs/pacgan_grid --out reports/pacgan_grid
 
 writes README.md and epochs.csv beside the paper's numbers (arXiv 1712.04086, table 1).
@@ -32,7 +32,7 @@ HEAD = """# PacGAN's grid, re-run
 file says what is the paper's and what is not. {machine}; {hours:.1f} hours of training on one core.
 
 {trials} trials of {rounds:,} rounds, 6% of the paper's 400,000; mean ± standard error over the
-seeds (the paper: over 10 trials). `epochs.csv` has every epoch of every trial, as `run.epochs` has it.
+seeds (the paper: over 10 trials). `epochs.csv` has every epoch of every trial.
 
 | | modes of 25 | reverse KL | high quality, % |
 |---|---|---|---|
@@ -89,7 +89,7 @@ def main() -> None:
     epochs = outcomes(run)
     head = HEAD.format(
         machine=describe(),
-        hours=run.epochs["time_train_s"].sum() / 3600,
+        hours=run.epochs["train_s"].sum() / 3600,
         trials=len(run.trials),
         rounds=1000 * epochs["epoch"].max(),
     )
