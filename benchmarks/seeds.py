@@ -3,7 +3,7 @@
     python benchmarks/seeds.py run --runs-dir runs --mnist DIR      (goes on where it stopped)
     python benchmarks/seeds.py table --runs-dir runs --out reports/seeds/README.md
 
-The studies name torchvision's MNIST. Here they read IDX files and are shortened, as said in OPTIONS.
+The studies name torchvision's MNIST. Here they read IDX files and are shortened: see OPTIONS.
 """
 
 import argparse
