@@ -14,7 +14,7 @@ from gantune.objectives import objective_problems, what_lacks
 from gantune.parts.foreign import EXTRA_METRICS
 from gantune.space import Parameter, ParameterSpec, Space
 from gantune.starts import as_keys, flat
-from gantune.study import OBJECTIVES, GridSearch, Study, with_values
+from gantune.study import OBJECTIVES, Asha, GridSearch, Study, with_values
 from gantune.walks import grid, probes
 
 MAX_EXAMPLES = 3
@@ -109,6 +109,13 @@ def _check_epochs(document: Document, study: Study) -> Iterator[Problem]:
     if spec and (spec.times or spec.same_as):
         message = "must stand on its own: the rungs follow from its largest value"
         yield Problem(document.where(("search", "train.epochs")), "search.train.epochs", message)
+    counts_images = isinstance(study.scheduler, Asha) and study.scheduler.unit == "images"
+    if spec and counts_images:
+        message = "rungs in images make trials equally long: search no train.epochs beside them"
+        yield Problem(document.where(("search", "train.epochs")), "search.train.epochs", message)
+    if study.budget.gpu_hours and not study.resources.gpu:
+        where = document.where(("budget", "gpu_hours"))
+        yield Problem(where, "budget.gpu_hours", "trials hold no GPU: resources.gpu is 0")
 
 
 def _check_objective(document: Document, study: Study) -> Iterator[Problem]:

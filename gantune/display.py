@@ -9,12 +9,11 @@ from rich.console import Console
 from rich.table import Table
 
 from gantune.checks import search_space
-from gantune.config import rounds_per_epoch
 from gantune.document import write_document
 from gantune.errors import GantuneError
+from gantune.forecast import forecast
 from gantune.space import Parameter, propose
-from gantune.starts import base_problem, start_keys
-from gantune.study import Asha, GridSearch, Study
+from gantune.study import Study
 from gantune.walks import RandomSource
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ def show_study(study: Study, console: Console) -> None:
         parameter = Parameter(path, spec)
         plain(console, f"{path}: {', '.join(describe(parameter))}")
     plain(console, "")
-    for line in _schedule(study):
+    for line in forecast(study):
         plain(console, line)
     if study.search:
         plain(console, f"\n{SAMPLES} configurations drawn at random:")
@@ -60,48 +59,6 @@ def describe(parameter: Parameter) -> list[str]:
     parts += [f"times {spec.times}"] if spec.times else []
     parts += [f"same as {spec.same_as}"] if spec.same_as else []
     return parts + [f"when {path} is {value}" for path, value in (spec.when or {}).items()]
-
-
-def _schedule(study: Study) -> list[str]:
-    trials, epochs, rounds = study.budget.trials, study.max_epochs, rounds_per_epoch(study.trial)
-    lines = [
-        f"objective: {study.objective.direction} {study.objective.metric}",
-        f"length: {epochs} epochs of {rounds} steps ({epochs * rounds:,} steps)",
-    ]
-    if study.rungs:
-        rungs = ", ".join(f"{rung} ({rung * rounds:,} steps)" for rung in study.rungs)
-        lines.append(f"rungs in epochs: {rungs}")
-    else:
-        lines.append("rungs: none, every trial runs to its end")
-    lines.append(
-        f"budget: {trials} trials, at most {trials * epochs:,} epochs, "
-        f"about {expected_epochs(study):,.0f} expected"
-    )
-    return [*lines, *_first(study)] if study.search else lines
-
-
-def _first(study: Study) -> list[str]:
-    """What is tried before the sampler draws."""
-    if isinstance(study.sampler, GridSearch):
-        return ["first: nothing, a grid has its own order"]
-    space = search_space(study)
-    problem = "start is empty" if study.start == () else base_problem(space)
-    given = len(start_keys(study, space)) - (problem is None)
-    parts = ["the base trial"] if problem is None else []
-    parts += [f"{given} of start"] if given else []
-    lines = [f"first: {', '.join(parts) or 'nothing'}"]
-    return [*lines, f"the base trial is not among them: {problem}"] if problem else lines
-
-
-def expected_epochs(study: Study) -> float:
-    """Epochs if each rung lets its share of trials go on."""
-    trials, levels = study.budget.trials, [*study.rungs, study.max_epochs]
-    factor = study.scheduler.reduction_factor if isinstance(study.scheduler, Asha) else 1
-    total, before, going = 0.0, 0, float(trials)
-    for level in levels:
-        total += going * (level - before)
-        before, going = level, going / factor
-    return total
 
 
 def _samples(study: Study) -> Table:

@@ -108,12 +108,31 @@ Sampler = Annotated[
 ]
 
 
+Seconds = Annotated[float, Field(gt=0, le=1e9)]
+
+
 class Asha(Options):
     """Asynchronous successive halving (Li et al., arXiv 1810.05934), the stopping variant."""
 
     name: Literal["asha"] = "asha"
+    unit: Literal["epochs", "images", "seconds"] = Field(
+        "epochs",
+        description="What rungs count: a trial's epochs; images, as many as the base trial sees in "
+        "so many epochs; or a trial's own seconds.",
+    )
     grace_epochs: Annotated[int, Field(ge=1, le=1_000_000)] = 5
+    grace_seconds: Seconds | None = Field(None, description="The first rung, in seconds.")
+    max_seconds: Seconds | None = Field(None, description="The longest that a trial runs.")
     reduction_factor: Annotated[int, Field(ge=2, le=100)] = 3
+
+    @model_validator(mode="after")
+    def _has_its_unit(self) -> "Asha":
+        given = self.grace_seconds is not None, self.max_seconds is not None
+        if self.unit == "seconds" and not all(given):
+            raise ValueError("rungs in seconds need grace_seconds and max_seconds")
+        if self.unit != "seconds" and any(given):
+            raise ValueError("grace_seconds and max_seconds are for unit: seconds")
+        return self
 
 
 class NoScheduler(Options):
@@ -126,6 +145,15 @@ class Budget(Options):
     """How much the search may use."""
 
     trials: Annotated[int, Field(ge=1, le=1_000_000)] = 20
+    epochs: Annotated[int, Field(ge=1, le=10**12)] | None = Field(
+        None, description="Of all trials together; null: no limit."
+    )
+    hours: Annotated[float, Field(gt=0, le=1e6)] | None = Field(
+        None, description="On the clock, over all sessions; null: no limit."
+    )
+    gpu_hours: Annotated[float, Field(gt=0, le=1e9)] | None = Field(
+        None, description="Hours of all trials times their share of GPUs; null: no limit."
+    )
 
 
 class Stop(Options):
@@ -202,6 +230,7 @@ class Study(Options):
         None, description="Every trial's own seed; null: derived from trial.seed and its number."
     )
     stop: Stop = Stop()
+    fail_fast: bool = Field(False, description="The run ends when a trial has failed.")
     max_failures: Annotated[int, Field(ge=0, le=1000)] = Field(
         1, description="How often a trial is taken up again after its worker failed."
     )
@@ -216,14 +245,20 @@ class Study(Options):
         return int(max(epochs))
 
     @property
-    def rungs(self) -> tuple[int, ...]:
-        """The epochs at which the scheduler decides: grace * factor^k below the last epoch."""
-        if isinstance(self.scheduler, NoScheduler):
+    def rungs(self) -> tuple[float, ...]:
+        """Where the scheduler decides: grace * factor^k below the end.
+
+        In epochs (of the base trial, where the scheduler counts images) or in seconds.
+        """
+        scheduler = self.scheduler
+        if isinstance(scheduler, NoScheduler):
             return ()
-        levels, level = [], self.scheduler.grace_epochs
-        while level < self.max_epochs:
+        levels: list[float] = []
+        level: float = scheduler.grace_seconds or scheduler.grace_epochs
+        end = scheduler.max_seconds or self.max_epochs
+        while level < end:
             levels.append(level)
-            level *= self.scheduler.reduction_factor
+            level *= scheduler.reduction_factor
         return tuple(levels)
 
 

@@ -20,7 +20,7 @@ LAYERS = [
     {"legality", "objectives", "starts"},
     {"checks"},
     {"loader"},
-    {"paths", "records", "checkpoints", "runinfo", "trial", "pictures"},
+    {"paths", "records", "checkpoints", "runinfo", "trial", "pictures", "pace"},
     {"diagnosis"},
     {"analysis"},
     {"metrics"},
@@ -29,7 +29,8 @@ LAYERS = [
     {"host", "generator"},
     {"export", "evaluate"},
     {"tuning"},
-    {"api", "display"},
+    {"api", "forecast"},
+    {"display"},
     {"commands"},
     {"cli", "__init__", "__main__"},
 ]

@@ -18,19 +18,20 @@ from typing import Any, Protocol
 from pydantic import ValidationError
 
 from gantune.checks import search_space
-from gantune.diagnosis.context import context_of
-from gantune.diagnosis.verdicts import Verdict, diagnose
+from gantune.config import TrialConfig
+from gantune.pace import equal_length, pace_of
 from gantune.paths import RunPaths
 from gantune.runinfo import now
 from gantune.seeds import trial_seed
 from gantune.space import propose
 from gantune.starts import start_keys
-from gantune.study import Asha, Study, with_values
-from gantune.trial import Record, TrialSpec, ends_by_verdict
+from gantune.study import Study, with_values
+from gantune.trial import Record, TrialSpec
 from gantune.tuning import journal
+from gantune.tuning.clock import Clock
+from gantune.tuning.judge import Judge
 from gantune.tuning.ledger import Ledger
 from gantune.tuning.outcome import Outcome
-from gantune.tuning.rungs import Rungs
 from gantune.tuning.sampler import Seeded
 
 
@@ -62,12 +63,15 @@ class Conductor:
             paths.journal, study.name, study.objective.direction, sampler
         )
         self.ledger = Ledger(paths)
-        factor = study.scheduler.reduction_factor if isinstance(study.scheduler, Asha) else 2
-        self._rungs = Rungs(study.rungs, factor)
+        self._judge = Judge(study, self.ledger)
+        self._clock = Clock(study, paths)
         self._workers: dict[int, str] = {}
-        self._stopping: dict[int, str] = {}
+        self._ended_by_hand: dict[int, Outcome] = {}
+        self.failed_fast = False
         self._waiting = self._replay()
         self._observer.resumed(list(self.ledger.ends.values()))
+        if self._is_spent:
+            self._end_waiting()
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Tune pickles searcher and scheduler into its own folder; nobody ever reads them there.
@@ -75,14 +79,11 @@ class Conductor:
 
     def _replay(self) -> list[int]:
         """Brings tables, rungs and journal to one state; returns the unfinished trials."""
-        outcomes: dict[int, Outcome] = {}
         for number, index in self.ledger.order:
-            outcome = self._judge(number, self.ledger.records[number][index])
-            if outcome:
-                outcomes.setdefault(number, outcome)
-        for number, outcome in outcomes.items():
             if number in self.ledger.starts:
-                self.ledger.end(number, outcome, None, self._verdict(number))
+                self._judge.hear(number, index)
+        for number, outcome in self._judge.outcomes.items():
+            self.ledger.end(number, outcome, None, self._judge.verdict(number))
         unfinished = []
         for trial in journal.trials(self.optuna):
             row = self.ledger.ends.get(trial.number)
@@ -90,7 +91,7 @@ class Conductor:
                 unfinished.append(trial.number)
             else:
                 outcome = Outcome(row["status"], row["stopped_by"], row["error"])
-                values = self.ledger.values(trial.number)
+                values = self._judge.values(trial.number)
                 journal.tell(self.optuna, trial.number, values, outcome)
         return unfinished
 
@@ -102,6 +103,8 @@ class Conductor:
     @property
     def remaining(self) -> int:
         """Trials still to be proposed, unfinished ones included."""
+        if self._is_spent:
+            return 0
         asked = len(journal.trials(self.optuna))
         return len(self._waiting) + max(0, self.study.budget.trials - asked)
 
@@ -110,6 +113,9 @@ class Conductor:
         if self.fatal or "all" in self._requests():
             return None
         try:
+            if self._is_spent:
+                self._end_waiting()
+                return None
             spec = self._propose()
         except OSError as error:
             self.fatal = error
@@ -125,22 +131,46 @@ class Conductor:
             else:
                 trial = self.optuna.ask()
             values = propose(self._space, trial)
-            start = {
-                "trial_id": f"{self.paths.root.name}_{trial.number:05d}",
-                "number": trial.number,
-                "status": "running",
-                "seed": self._seed(trial.number, values),
-                "started_at": now(),
-                "parameters": json.dumps(values),
-            }
-            self.ledger.begin(start)
             try:
-                return self._spec(start, values)
+                config = with_values(self.study.trial, values)
+                epochs = equal_length(self.study, config)
+                if epochs is not None:
+                    values["train.epochs"] = epochs
+                    config = with_values(config, {"train.epochs": epochs})
+                return self._spec(self._begin(trial.number, values), config)
             except ValidationError as error:
                 # The checks before the start sample the space: a hole in it can be found later.
+                self._begin(trial.number, values)
                 message = f"no valid configuration: {error.errors()[0]['msg']}"
                 self._end(trial.number, Outcome("failed", error=message))
         return None
+
+    def _begin(self, number: int, values: dict[str, Any]) -> dict[str, Any]:
+        start = {
+            "trial_id": f"{self.paths.root.name}_{number:05d}",
+            "number": number,
+            "status": "running",
+            "seed": self._seed(number, values),
+            "started_at": now(),
+            "parameters": json.dumps(values),
+        }
+        self.ledger.begin(start)
+        return start
+
+    @property
+    def _is_spent(self) -> bool:
+        epochs = self.study.budget.epochs
+        is_over = epochs is not None and len(self.ledger.order) >= epochs
+        return is_over or self._clock.is_spent(self.ledger)
+
+    def _end_waiting(self) -> None:
+        """Ends what an earlier session left unfinished: there is nothing to go on with."""
+        for number in self._waiting:
+            if number not in self.ledger.starts:
+                trial = journal.running_trial(self.optuna, number)
+                self._begin(number, propose(self._space, trial))
+            self._end(number, Outcome("stopped", "budget"))
+        self._waiting = []
 
     def halts_on(self, event: threading.Event) -> None:
         """Names the event that interrupts the run."""
@@ -149,22 +179,22 @@ class Conductor:
     @property
     def halted(self) -> bool:
         """Whether the run stops here and now, its trials unfinished and resumable."""
-        return self._interrupted.is_set() or self.fatal is not None
+        return self._interrupted.is_set() or self.fatal is not None or self.failed_fast
 
     def _seed(self, number: int, values: dict[str, Any]) -> int:
         fixed = values.get("seed", self.study.trial_seed)
         return trial_seed(self.study.trial.seed, number) if fixed is None else fixed
 
-    def _spec(self, start: dict[str, Any], values: dict[str, Any]) -> TrialSpec:
+    def _spec(self, start: dict[str, Any], config: TrialConfig) -> TrialSpec:
         return TrialSpec(
             extensions=self.study.extensions,
             trial_id=start["trial_id"],
             number=start["number"],
             seed=start["seed"],
-            config=with_values(self.study.trial, values),
+            config=config,
             metric=self.study.objective.metric,
             goal=self.study.objective.direction,
-            rungs=self.study.rungs,
+            rungs=tuple(pace_of(self.study, config).at_epoch.values()),
             folder=str(self.paths.trial(start["number"])),
             threads=self.study.resources.cpu,
             gpu=self.study.resources.gpu,
@@ -186,54 +216,18 @@ class Conductor:
             self.fatal = error
             return False
         # Judged from the ledger's own records: those that came again have had their verdict.
-        outcomes = [self._judge(number, record) for record in fresh]
-        return not any(outcomes) and not self._ends_by_hand(number)
-
-    def _judge(self, number: int, record: Record) -> Outcome | None:
-        """How a record ends its trial, if it does."""
-        if record.get("verdict") == "diverged":
-            return Outcome("diverged")
-        if record["epoch"] >= self._epochs(number):
-            return Outcome("completed")
-        goes_on = self._rungs.observe(
-            number, record["epoch"], record["best_objective"], self.study.objective.sign
-        )
-        if self._ended_by_verdict(number, record["epoch"]):
-            self._stopping[number] = "verdict"
-            return Outcome("stopped", "verdict")
-        if goes_on:
-            return None
-        self._stopping[number] = "asha"
-        return Outcome("stopped", "asha")
-
-    def _ended_by_verdict(self, number: int, epoch: int) -> bool:
-        patience = self.study.stop.patience
-        last = self.ledger.records[number][max(0, epoch - patience) : epoch]
-        return ends_by_verdict(last, self.study.stop)
-
-    def _verdict(self, number: int) -> Verdict | None:
-        """The verdict on a trial's records."""
-        records = self.ledger.records.get(number)
-        if not records:
-            return None
-        config = with_values(self.study.trial, self._parameters(number))
-        return diagnose(records, context_of(config))
-
-    def _parameters(self, number: int) -> dict[str, Any]:
-        start = self.ledger.starts.get(number)
-        parameters: dict[str, Any] = json.loads(start["parameters"]) if start else {}
-        return parameters
-
-    def _epochs(self, number: int) -> int:
-        """The full length of a trial."""
-        return int(self._parameters(number).get("train.epochs", self.study.trial.train.epochs))
+        count = len(self.ledger.records[number])
+        for index in range(count - len(fresh), count):
+            self._judge.hear(number, index)
+        return number not in self._judge.outcomes and not self._ends_by_hand(number)
 
     def _ends_by_hand(self, number: int) -> bool:
         requests = self._requests()
         if "all" in requests or str(number) in requests:
-            self._stopping[number] = "user"
-            return True
-        return False
+            self._ended_by_hand[number] = Outcome("stopped", "user")
+        elif self._is_spent:
+            self._ended_by_hand[number] = Outcome("stopped", "budget")
+        return number in self._ended_by_hand
 
     def _requests(self) -> set[str]:
         """Requests to stop from other terminals: ``all``, or trial numbers."""
@@ -246,25 +240,23 @@ class Conductor:
         if self.fatal:
             return
         try:
-            self._end(number, self._outcome(number, failed=failed))
+            outcome = self._outcome(number, failed=failed)
+            self._end(number, outcome)
+            self.failed_fast |= self.study.fail_fast and outcome.status == "failed"
         except OSError as error:
             self.fatal = error
 
     def _end(self, number: int, outcome: Outcome) -> None:
-        worker, verdict = self._workers.get(number), self._verdict(number)
+        worker, verdict = self._workers.get(number), self._judge.verdict(number)
         row = self.ledger.end(number, outcome, worker, verdict)
-        journal.tell(self.optuna, number, self.ledger.values(number), outcome)
+        journal.tell(self.optuna, number, self._judge.values(number), outcome)
         self._observer.ended(number, row)
 
     def _outcome(self, number: int, *, failed: bool) -> Outcome:
-        records = self.ledger.records.get(number, [])
-        if records and records[-1].get("verdict") == "diverged":
-            return Outcome("diverged")
-        if number in self._stopping:
-            return Outcome("stopped", self._stopping[number])
-        if len(records) >= self._epochs(number):
-            return Outcome("completed")
-        assert failed, f"trial {number} ended without a reason after {len(records)} epochs"
+        known = self._judge.outcomes.get(number) or self._ended_by_hand.get(number)
+        if known:
+            return known
+        assert failed, f"trial {number} ended without a reason"
         return Outcome("failed", error=self._last_error(number))
 
     def _last_error(self, number: int) -> str:

@@ -103,7 +103,9 @@ def finish_run(conductor: Conductor, root: Path) -> RunEnd:
         drop_stale(paths.best(number))
         drop_stale(paths.last(number))
     status: RunStatus = "finished"
-    if conductor.halted:
+    if conductor.failed_fast:
+        status = "failed"
+    elif conductor.halted:
         status = "interrupted"
     elif conductor.was_stopped:
         status = "stopped"

@@ -11,18 +11,18 @@ class Rungs:
     a record that comes again changes nothing. Keyed by our trial numbers.
     """
 
-    def __init__(self, levels: Sequence[int], factor: int) -> None:
+    def __init__(self, levels: Sequence[float], factor: int) -> None:
         """Makes empty rungs.
 
         Args:
-            levels: Their epochs.
+            levels: Their names: epochs or seconds.
             factor: Of the trials at a rung, one in this many goes on.
         """
-        self._values: dict[int, dict[int, float]] = {level: {} for level in levels}
+        self._values: dict[float, dict[int, float]] = {level: {} for level in levels}
         self._factor = factor
 
-    def observe(self, number: int, epoch: int, value: float | None, sign: int) -> bool:
-        """Notes a trial's value at an epoch and says whether it goes on.
+    def observe(self, number: int, level: float, value: float | None, sign: int) -> bool:
+        """Notes a trial's value at a rung and says whether it goes on.
 
         It goes on if it is among the best 1/factor (at least one) of those seen at this rung so
         far, itself included; the first therefore always does, and so do trials without a value
@@ -30,11 +30,11 @@ class Rungs:
 
         Args:
             number: The trial.
-            epoch: Epochs without a rung are passed over.
+            level: What is no rung is passed over.
             value: Its best objective so far; None or NaN is worse than any number.
             sign: 1 where lower is better, -1 where higher is.
         """
-        rung = self._values.get(epoch)
+        rung = self._values.get(level)
         if rung is None or number in rung:
             return True
         own = math.inf if value is None or math.isnan(value) else sign * value

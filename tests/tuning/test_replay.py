@@ -16,7 +16,7 @@ from gantune.api import Silent
 from gantune.columns import TIMES
 from gantune.paths import RunPaths
 from gantune.records import TableWriter, read_table
-from gantune.study import Study
+from gantune.study import Study, with_values
 from gantune.tuning import conductor as conductor_module
 from gantune.tuning import journal
 from gantune.tuning.conductor import Conductor
@@ -33,14 +33,14 @@ CONTROL_STUDIES = 30
 COLLAPSE: dict[str, Any] = {"verdicts": ["mode_collapse"], "patience": 2}
 
 
-def study(trials: int = 7, seed: int = 0, stop: dict[str, Any] | None = None) -> Study:
-    return make_study(
-        stop=stop or {},
-        trial={"train": {"epochs": 6, "steps_per_epoch": 2, "batch_size": 8}},
-        scheduler={"grace_epochs": 2, "reduction_factor": 2},
-        sampler={"seed": seed, "startup_trials": 3},
-        budget={"trials": trials},
-    )
+def study(trials: int = 7, seed: int = 0, **sections: Any) -> Study:
+    plan: dict[str, Any] = {
+        "trial": {"train": {"epochs": 6, "steps_per_epoch": 2, "batch_size": 8}},
+        "scheduler": {"grace_epochs": 2, "reduction_factor": 2},
+        "sampler": {"seed": seed, "startup_trials": 3},
+        "budget": {"trials": trials},
+    }
+    return make_study(**(plan | sections))
 
 
 def run_to_its_end(root: Path, plan: Study, crasher: Crasher | None = None) -> int:
@@ -190,6 +190,42 @@ def test_a_stop_by_verdict_is_the_same_after_any_crashes(tmp_path: Path, studies
         check_consistent(root, 7)
 
 
+COURSES: dict[str, dict[str, Any]] = {
+    "images": {
+        "search": {
+            "optimizer.generator.lr": {"log_uniform": [1e-5, 1e-2]},
+            "train.d_steps": {"choice": [1, 2]},
+        },
+        "scheduler": {"unit": "images", "grace_epochs": 2, "reduction_factor": 2},
+    },
+    "seconds": {
+        "scheduler": {
+            "unit": "seconds",
+            "grace_seconds": 20,
+            "max_seconds": 60,
+            "reduction_factor": 2,
+        },
+    },
+    "epochs": {"budget": {"trials": 7, "epochs": 17}},
+    "start": {"start": [{"optimizer.generator.lr": 1e-3}]},
+}
+
+
+@pytest.mark.parametrize("course", COURSES)
+def test_other_courses_are_the_same_after_any_crashes(tmp_path: Path, course: str) -> None:
+    plan = study(**COURSES[course])
+    run_to_its_end(tmp_path / "undisturbed", plan)
+    expected = tables(tmp_path / "undisturbed")
+    crashes = 0
+    for number in range(10):
+        rng, root = random.Random(number), tmp_path / str(number)
+        crasher = Crasher(rng, average=rng.choice([5, 15, 40]))
+        with crashing(crasher):
+            crashes += run_to_its_end(root, plan, crasher)
+        assert tables(root) == expected, number
+    assert crashes > 20
+
+
 def test_a_stop_by_verdict_holds_with_several_slots(tmp_path: Path) -> None:
     found = 0
     for number in range(3):
@@ -278,9 +314,10 @@ def test_a_configuration_that_turns_out_invalid_fails_alone(
     """The checks before the start sample the space; a hole in it can be met later."""
     spec_of = Conductor._spec
 
-    def holes(self: Conductor, start: Any, values: Any) -> Any:
-        bad = {**values, "optimizer.generator.lr": -1.0} if start["number"] in (0, 2) else values
-        return spec_of(self, start, bad)
+    def holes(self: Conductor, start: Any, config: Any) -> Any:
+        if start["number"] in (0, 2):
+            config = with_values(config, {"optimizer.generator.lr": -1.0})
+        return spec_of(self, start, config)
 
     monkeypatch.setattr(Conductor, "_spec", holes)
     run_to_its_end(tmp_path, study(4))
@@ -323,7 +360,7 @@ def _rungs_are_not_refilled(patch: pytest.MonkeyPatch) -> None:
 
     def without(self: Conductor) -> list[int]:
         waiting = replay(self)
-        self._rungs = Rungs(self.study.rungs, 2)
+        self._judge._rungs = Rungs(self.study.rungs, 2)
         return waiting
 
     patch.setattr(Conductor, "_replay", without)

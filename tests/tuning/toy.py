@@ -64,6 +64,7 @@ def toy_record(spec: TrialSpec, epoch: int) -> dict[str, Any]:
         "number": spec.number,
         "epoch": epoch,
         "step": 2 * epoch,
+        "wall_s": 10.0 * epoch * (1 + spec.number % 2),
         "g_loss": value / 2,
         "objective": value,
         "best_objective": best,

@@ -1,0 +1,78 @@
+"""What a study would do and use, in words, before it runs."""
+
+from collections.abc import Iterator
+
+from gantune.checks import search_space
+from gantune.config import rounds_per_epoch
+from gantune.pace import images_per_epoch
+from gantune.starts import base_problem, start_keys
+from gantune.study import Asha, GridSearch, Study
+
+
+def forecast(study: Study) -> Iterator[str]:
+    """Yields objective, length, rungs, budget, and what is tried first."""
+    epochs, rounds = study.max_epochs, rounds_per_epoch(study.trial)
+    yield f"objective: {study.objective.direction} {study.objective.metric}"
+    yield f"length: {epochs} epochs of {rounds} steps ({epochs * rounds:,} steps)"
+    yield _rungs(study, rounds)
+    yield _budget(study)
+    if study.search:
+        yield from _first(study)
+
+
+def _rungs(study: Study, rounds: int) -> str:
+    scheduler = study.scheduler
+    if not isinstance(scheduler, Asha) or not study.rungs:
+        return "rungs: none, every trial runs to its end"
+    if scheduler.unit == "seconds":
+        listed = ", ".join(f"{rung:g}" for rung in study.rungs)
+        return f"rungs in seconds: {listed}; a trial runs {scheduler.max_seconds:g} at most"
+    if scheduler.unit == "images":
+        images = images_per_epoch(study.trial)
+        listed = ", ".join(f"{rung * images:,.0f}" for rung in study.rungs)
+        return f"rungs in images: {listed}; every trial sees {study.max_epochs * images:,} in all"
+    listed = ", ".join(f"{rung:g} ({rung * rounds:,.0f} steps)" for rung in study.rungs)
+    return f"rungs in epochs: {listed}"
+
+
+def _budget(study: Study) -> str:
+    budget, gpu = study.budget, study.resources.gpu
+    parts = [f"{budget.trials} trials"]
+    if not isinstance(study.scheduler, Asha) or study.scheduler.unit == "epochs":
+        parts += [
+            f"at most {budget.trials * study.max_epochs:,} epochs",
+            f"about {expected_epochs(study):,.0f} expected",
+        ]
+    elif study.scheduler.max_seconds:
+        hours = budget.trials * study.scheduler.max_seconds / 3600
+        parts += [f"at most {hours:.2g} hours of training"]
+    parts += [f"ends after {budget.epochs:,} epochs of all trials"] if budget.epochs else []
+    parts += [f"ends after {budget.hours:g} hours on the clock"] if budget.hours else []
+    parts += [f"ends after {budget.gpu_hours:g} GPU-hours"] if budget.gpu_hours and gpu else []
+    return f"budget: {', '.join(parts)}"
+
+
+def expected_epochs(study: Study) -> float:
+    """Epochs if each rung lets its share of trials go on."""
+    trials, levels = study.budget.trials, [*study.rungs, study.max_epochs]
+    factor = study.scheduler.reduction_factor if isinstance(study.scheduler, Asha) else 1
+    total, before, going = 0.0, 0.0, float(trials)
+    for level in levels:
+        total += going * (level - before)
+        before, going = level, going / factor
+    return total
+
+
+def _first(study: Study) -> Iterator[str]:
+    """What is tried before the sampler draws."""
+    if isinstance(study.sampler, GridSearch):
+        yield "first: nothing, a grid has its own order"
+        return
+    space = search_space(study)
+    problem = "start is empty" if study.start == () else base_problem(space)
+    given = len(start_keys(study, space)) - (problem is None)
+    parts = ["the base trial"] if problem is None else []
+    parts += [f"{given} of start"] if given else []
+    yield f"first: {', '.join(parts) or 'nothing'}"
+    if problem:
+        yield f"the base trial is not among them: {problem}"

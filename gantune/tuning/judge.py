@@ -1,0 +1,92 @@
+"""Decides from records alone, in the order of their arrival, how trials end. No ray.
+
+Live and on replay it hears the same records in the same order, and comes to the same outcomes.
+"""
+
+import json
+
+from gantune.config import TrialConfig
+from gantune.diagnosis.context import context_of
+from gantune.diagnosis.verdicts import Verdict, diagnose
+from gantune.pace import Pace, pace_of
+from gantune.study import Asha, Study, with_values
+from gantune.trial import Record, ends_by_verdict
+from gantune.tuning.ledger import Ledger
+from gantune.tuning.outcome import Outcome
+from gantune.tuning.rungs import Rungs
+
+
+class Judge:
+    """The rules by which a record ends its trial.
+
+    Attributes:
+        outcomes: How trials ended, by number; the first reason counts.
+    """
+
+    def __init__(self, study: Study, ledger: Ledger) -> None:
+        """Makes a judge that has heard nothing yet.
+
+        Args:
+            study: Its scheduler, its budget of epochs and its verdicts that end a trial.
+            ledger: Holds the records that the judge hears of.
+        """
+        self.outcomes: dict[int, Outcome] = {}
+        self._study, self._ledger = study, ledger
+        factor = study.scheduler.reduction_factor if isinstance(study.scheduler, Asha) else 2
+        self._rungs = Rungs(study.rungs, factor)
+        self._paces: dict[int, Pace] = {}
+
+    def hear(self, number: int, index: int) -> None:
+        """Takes in a record of the ledger, by its place among its trial's."""
+        if number in self.outcomes:
+            return
+        outcome = self._outcome(number, index)
+        if outcome:
+            self.outcomes[number] = outcome
+
+    def _outcome(self, number: int, index: int) -> Outcome | None:
+        records = self._ledger.records[number]
+        record, before = records[index], records[index - 1] if index else None
+        if record.get("verdict") == "diverged":
+            return Outcome("diverged")
+        pace = self._pace(number)
+        if pace.is_over(record):
+            return Outcome("completed")
+        # Every rung hears of the trial, also where another reason ends it.
+        stays = [self._passes(number, level, record) for level in pace.reached(record, before)]
+        if self._is_ended_by_verdict(records[: index + 1]):
+            return Outcome("stopped", "verdict")
+        if not all(stays):
+            return Outcome("stopped", "asha")
+        budget = self._study.budget.epochs
+        is_spent = budget is not None and record["seq"] + 1 >= budget
+        return Outcome("stopped", "budget") if is_spent else None
+
+    def _passes(self, number: int, level: float, record: Record) -> bool:
+        value = record["best_objective"]
+        return self._rungs.observe(number, level, value, self._study.objective.sign)
+
+    def _is_ended_by_verdict(self, records: list[Record]) -> bool:
+        return ends_by_verdict(records[-self._study.stop.patience :], self._study.stop)
+
+    def verdict(self, number: int) -> Verdict | None:
+        """The verdict on a trial's records; None where it has none."""
+        records = self._ledger.records.get(number)
+        return diagnose(records, context_of(self._config(number))) if records else None
+
+    def values(self, number: int) -> list[tuple[int, float]]:
+        """(position, best objective so far) wherever a trial was evaluated, for Optuna."""
+        records = self._ledger.records.get(number, [])
+        scored = [record for record in records if record["objective"] is not None]
+        # Where several epochs have one position the last counts.
+        found = {self._pace(number).position(r): r["best_objective"] for r in scored}
+        return list(found.items())
+
+    def _pace(self, number: int) -> Pace:
+        if number not in self._paces:
+            self._paces[number] = pace_of(self._study, self._config(number))
+        return self._paces[number]
+
+    def _config(self, number: int) -> TrialConfig:
+        start = self._ledger.starts[number]
+        return with_values(self._study.trial, json.loads(start["parameters"]))
