@@ -43,7 +43,9 @@ HEAVY = {
     "pandas": {"analysis", "display"},
     "tensorboard": {"tuning"},
     "sklearn": set(),
-    "pickle": set(),
+    # By name only: the error of a file of weights that is no plain tensors.
+    "pickle": {"metrics"},
+    "torch_fidelity": {"metrics"},
 }
 
 # Imports within a function that go up, each with its reason.
