@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
+from gantune.analysis.measured import from_features
 from gantune.checks import search_space
 from gantune.config import rounds_per_epoch
 from gantune.document import write_document
@@ -93,9 +94,9 @@ def expected_epochs(study: Study) -> float:
 def _samples(study: Study) -> Table:
     space, rng = search_space(study), random.Random(study.sampler.seed)
     draws = [propose(space, RandomSource(rng)) for _ in range(SAMPLES)]
-    table = _table("parameter", *(str(index + 1) for index in range(SAMPLES)))
+    table = make_table("parameter", *(str(index + 1) for index in range(SAMPLES)))
     for path in study.search:
-        table.add_row(path, *(_short(draw.get(path)) for draw in draws))
+        table.add_row(path, *(shorten(draw.get(path)) for draw in draws))
     return table
 
 
@@ -107,12 +108,12 @@ def show_runs(runs_dir: Path, console: Console) -> None:
     if not roots:
         plain(console, f"{runs_dir} has no runs")
         return
-    table = _table("run", "status", "trials", "metric", "best", "created")
+    table = make_table("run", "status", "trials", "metric", "best", "measured in", "created")
     for root in roots:
         try:
             run = load(root)
         except GantuneError as error:
-            table.add_row(root.name, "unreadable", "", "", "", str(error).splitlines()[0])
+            table.add_row(root.name, "unreadable", "", "", "", "", str(error).splitlines()[0])
             continue
         best = run.trials["objective"].dropna()
         lower = run.study.objective.direction == "minimize"
@@ -123,7 +124,8 @@ def show_runs(runs_dir: Path, console: Console) -> None:
             run.status,
             str(len(run.trials)),
             run.study.objective.metric,
-            _short(value),
+            shorten(value),
+            run.measured_in.short if run.measured_in else "-",
             created,
         )
     console.print(table)
@@ -148,11 +150,18 @@ def show_run(run: "Run", console: Console) -> None:
             console,
             f"\nbest: trial {best.number}, {metric} {best.objective:.4g}, epoch {best.epoch}",
         )
+        plain(console, f"  {_measured(run)}")
         for path, value in best.parameters.items():
-            plain(console, f"  {path}: {_short(value)}")
+            plain(console, f"  {path}: {shorten(value)}")
         plain(console, f"  checkpoint: {best.checkpoint}")
     plain(console, f"\ntables and journal: {run.root}")
     plain(console, f'in Python: gantune.load("{run.root}").trials')
+
+
+def _measured(run: "Run") -> str:
+    """What the run's objective was measured in."""
+    metric = run.study.objective.metric
+    return run.measured_in.describe(metric) if run.measured_in else f"{metric}: nothing noted"
 
 
 def _best_trials(run: "Run") -> Table:
@@ -163,11 +172,11 @@ def _best_trials(run: "Run") -> Table:
     copies = {f"config.{path}" for path, spec in run.study.search.items() if spec.same_as}
     searched = [name for name in searched if name not in copies]
     labels = [_label(str(name).removeprefix("config.")) for name in searched]
-    table = _table("trial", "status", "verdict", "epochs", objective.metric, *labels)
+    table = make_table("trial", "status", "verdict", "epochs", objective.metric, *labels)
     for _, row in ranked.head(TOP).iterrows():
         by = f" ({row['stopped_by']})" if isinstance(row["stopped_by"], str) else ""
-        cells = [_short(row[name]) for name in ("epochs", "objective", *searched)]
-        verdict = _short(row["verdict"])
+        cells = [shorten(row[name]) for name in ("epochs", "objective", *searched)]
+        verdict = shorten(row["verdict"])
         table.add_row(str(row["number"]), f"{row['status']}{by}", verdict, *cells)
     if len(ranked) > TOP:
         table.caption = f"the best {TOP} of {len(ranked)}"
@@ -190,20 +199,21 @@ def show_trial(run: "Run", number: int, console: Console) -> None:
     row = run.trials[run.trials["number"] == number].iloc[0]
     plain(console, f"{row['trial_id']}: {row['status']}, seed {row['seed']}")
     for path, value in run.parameters(number).items():
-        plain(console, f"  {path}: {_short(value)}")
+        plain(console, f"  {path}: {shorten(value)}")
     for name in ("error", "evidence"):
         text = row.get(name) if name == "error" else _last_evidence(run.epochs, number)
         if isinstance(text, str):
             plain(console, f"{name}: {text}")
+    plain(console, _measured(run))
     epochs = run.epochs[run.epochs["number"] == number]
     stride = max(1, len(epochs) // 20)
     always = [1, len(epochs), row["best_epoch"]]
     shown = epochs[(epochs["epoch"] % stride == 0) | (epochs["epoch"].isin(always))]
-    table = _table(*EPOCH_COLUMNS)
+    table = make_table(*EPOCH_COLUMNS)
     if len(shown) < len(epochs):
         table.caption = f"every {stride}. epoch, the best and the last of {len(epochs)}"
     for _, record in shown.iterrows():
-        table.add_row(*(_short(record[name]) for name in EPOCH_COLUMNS))
+        table.add_row(*(shorten(record[name]) for name in EPOCH_COLUMNS))
     console.print(table)
 
 
@@ -221,7 +231,9 @@ def show_evaluation(
         f"trial {evaluation['trial']}, epoch {evaluation['epoch']}: {evaluation['repeats']} times "
         f"{evaluation['samples']:,} samples, {evaluation['level']:.0%} intervals of the mean",
     )
-    table = _table("metric", "mean", "low", "high", "in training")
+    measured = from_features(evaluation["features"], evaluation["samples"])
+    plain(console, f"in {measured.features}")
+    table = make_table("metric", "mean", "low", "high", "in training")
     for name, found in evaluation["metrics"].items():
         values = (found["mean"], found["low"], found["high"], record.get(name))
         table.add_row(name, *("-" if v is None else f"{v:.5g}" for v in values))
@@ -233,14 +245,14 @@ def plain(console: Console, text: str) -> None:
     console.print(text, markup=False, highlight=False)
 
 
-def _table(*columns: str) -> Table:
+def make_table(*columns: str) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", caption_justify="left")
     for index, name in enumerate(columns):
         table.add_column(name, justify="left" if index == 0 else "right", no_wrap=True)
     return table
 
 
-def _short(value: Any) -> str:
+def shorten(value: Any) -> str:
     if str(value) in ("None", "nan", "<NA>"):  # all of them mean: not there
         return "-"
     return f"{value:.3g}" if isinstance(value, float) else str(value)
