@@ -30,6 +30,7 @@ LAYERS = [
     {"export", "evaluate"},
     {"tuning"},
     {"api", "display"},
+    {"comparison"},
     {"commands"},
     {"cli", "__init__", "__main__"},
 ]

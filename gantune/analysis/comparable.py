@@ -1,13 +1,15 @@
 """Whether a metric's values in two runs mean the same."""
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gantune.analysis.measured import MeasuredIn
 from gantune.errors import IncomparableError
 from gantune.objectives import IN_FEATURES, OF_CLASSES
+from gantune.study import Study
 
 if TYPE_CHECKING:
-    from gantune.analysis.run import Run
+    import pandas as pd
 
 CLASSIFIER = "classifier"
 
@@ -15,7 +17,32 @@ _NO_DATA = {"download", "workers"}
 """Options of a data set that change none of its samples."""
 
 
-def check_comparable(metric: str, first: "Run", other: "Run") -> None:
+class Compared(Protocol):
+    """What a comparison asks of a run: a :class:`gantune.Run`."""
+
+    @property
+    def root(self) -> Path: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def status(self) -> str: ...
+
+    @property
+    def study(self) -> Study: ...
+
+    @property
+    def measured_in(self) -> MeasuredIn | None: ...
+
+    @property
+    def trials(self) -> "pd.DataFrame": ...
+
+    @property
+    def epochs(self) -> "pd.DataFrame": ...
+
+
+def check_comparable(metric: str, first: Compared, other: Compared) -> None:
     """Refuses to compare what does not compare.
 
     Distances in features need the same features (by hash) and the same number of samples, in which
@@ -42,7 +69,7 @@ def check_comparable(metric: str, first: "Run", other: "Run") -> None:
             )
 
 
-Side = tuple["Run", MeasuredIn | None]
+Side = tuple[Compared, MeasuredIn | None]
 
 
 def _check_features(metric: str, first: Side, other: Side) -> None:
@@ -74,7 +101,7 @@ def _check_hash(metric: str, first: Side, other: Side) -> None:
         )
 
 
-def _data_of(run: "Run") -> dict[str, Any]:
+def _data_of(run: Compared) -> dict[str, Any]:
     """What the samples follow from: the data section, and what of it differs between trials."""
     data = run.study.trial.data.model_dump(mode="json", exclude=_NO_DATA)
     searched = {

@@ -3,16 +3,13 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
-from gantune.analysis.comparable import check_comparable
+from gantune.analysis.comparable import Compared, check_comparable
 from gantune.errors import RunError, UsageError
 from gantune.study import OBJECTIVES, Goal, Study
-
-if TYPE_CHECKING:
-    from gantune.analysis.run import Run
 
 SHARES = (0.125, 0.25, 0.5, 1.0)
 """Budgets that are shown, of the epochs of the run that spent the fewest."""
@@ -22,12 +19,13 @@ _NO_DIFFERENCE = {"name", "description"}
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs side by side by one metric; every column ``run`` or column of a run has its label.
+    """Runs side by side by one metric; a run is called by its name, or its directory.
 
     Attributes:
         metric: The metric.
         goal: Which way it is better.
-        runs: One row per run: ``status``, ``best``, ``trial``, ``epoch`` (of the best value),
+        runs: One row per run: ``status``, ``best``, ``trial``, ``epoch`` (of the best
+            value; null where it has none),
             ``trials``, ``epochs`` (spent in all), ``seconds`` (of training and evaluation),
             ``features``, ``hash``, ``samples``.
         curves: One row per run and epoch spent, in order of arrival: ``run``, ``epochs``,
@@ -44,7 +42,7 @@ class Comparison:
     differences: pd.DataFrame = field(repr=False)
 
 
-def compare(runs: Sequence["Run"], *, metric: str | None = None) -> Comparison:
+def compare(runs: Sequence[Compared], *, metric: str | None = None) -> Comparison:
     """Compares runs by a metric.
 
     Args:
@@ -55,7 +53,7 @@ def compare(runs: Sequence["Run"], *, metric: str | None = None) -> Comparison:
         IncomparableError: The metric's values mean different things in two of the runs.
         UsageError: There are fewer than two runs, they have no objective in common and no metric
             is named, or the metric is none.
-        RunError: A run has no value of the metric.
+        RunError: No run has a value of the metric.
     """
     if len(runs) < 2:
         raise UsageError("two runs or more make a comparison")
@@ -63,6 +61,8 @@ def compare(runs: Sequence["Run"], *, metric: str | None = None) -> Comparison:
     goal = _goal(runs, name)
     for other in runs[1:]:
         check_comparable(name, runs[0], other)
+    if not any(_epochs_of(run, name)[name].notna().any() for run in runs):
+        raise RunError(f"no trial of these runs has a {name}")
     labels = _labels(runs)
     curves = {
         label: spent_curve(_epochs_of(run, name), name, goal)
@@ -71,7 +71,9 @@ def compare(runs: Sequence["Run"], *, metric: str | None = None) -> Comparison:
     return Comparison(
         metric=name,
         goal=goal,
-        runs=pd.DataFrame([_row(run, name, goal) for run in runs], index=_index(labels, "run")),
+        runs=pd.DataFrame(
+            [_row(run, name, goal) for run in runs], index=_index(labels, "run")
+        ).astype({"best": "float64", "trial": "Int64", "epoch": "Int64", "samples": "Int64"}),
         curves=pd.concat(
             [curve.assign(run=label) for label, curve in curves.items()], ignore_index=True
         ),
@@ -109,7 +111,7 @@ def spent_curve(epochs: pd.DataFrame, metric: str, goal: Goal) -> pd.DataFrame:
     )
 
 
-def _common_objective(runs: Sequence["Run"]) -> str:
+def _common_objective(runs: Sequence[Compared]) -> str:
     names = {run.study.objective.metric for run in runs}
     if len(names) > 1:
         listed = ", ".join(f"{run.name} {run.study.objective.metric}" for run in runs)
@@ -117,23 +119,22 @@ def _common_objective(runs: Sequence["Run"]) -> str:
     return names.pop()
 
 
-def _goal(runs: Sequence["Run"], metric: str) -> Goal:
+def _goal(runs: Sequence[Compared], metric: str) -> Goal:
     for run in runs:
         if run.study.objective.metric == metric:
             return run.study.objective.direction
     if metric not in OBJECTIVES:
-        raise UsageError(f"{metric} is no metric that has a better end; known: {', '.join(OBJECTIVES)}")
+        known = ", ".join(OBJECTIVES)
+        raise UsageError(f"{metric} is no metric that has a better end; known: {known}")
     return OBJECTIVES[metric]
 
 
-def _epochs_of(run: "Run", metric: str) -> pd.DataFrame:
-    epochs = run.epochs
-    if metric not in epochs or epochs[metric].isna().all():
-        raise RunError(f"{run.root}: no trial has a {metric}")
-    return epochs
+def _epochs_of(run: Compared, metric: str) -> pd.DataFrame:
+    """The run's epochs, which have the metric's column even where it has no value."""
+    return run.epochs if metric in run.epochs else run.epochs.assign(**{metric: float("nan")})
 
 
-def _labels(runs: Sequence["Run"]) -> list[str]:
+def _labels(runs: Sequence[Compared]) -> list[str]:
     """Names, or directories where runs of several places share a name."""
     names = [run.name for run in runs]
     labels = [
@@ -145,16 +146,18 @@ def _labels(runs: Sequence["Run"]) -> list[str]:
     return labels
 
 
-def _row(run: "Run", metric: str, goal: Goal) -> dict[str, Any]:
+def _row(run: Compared, metric: str, goal: Goal) -> dict[str, Any]:
     epochs = _epochs_of(run, metric)
     values = epochs[metric].astype("float64")
-    best = epochs.loc[values.idxmin() if goal == "minimize" else values.idxmax()]
+    at = None
+    if values.notna().any():
+        at = int(values.argmin() if goal == "minimize" else values.argmax())
     measured = run.measured_in
     return {
         "status": run.status,
-        "best": float(best[metric]),
-        "trial": int(best["number"]),
-        "epoch": int(best["epoch"]),
+        "best": None if at is None else float(values.iloc[at]),
+        "trial": None if at is None else int(epochs["number"].iloc[at]),
+        "epoch": None if at is None else int(epochs["epoch"].iloc[at]),
         "trials": len(run.trials),
         "epochs": len(epochs),
         "seconds": float(epochs["train_s"].sum() + epochs["eval_s"].sum()),
@@ -166,15 +169,15 @@ def _row(run: "Run", metric: str, goal: Goal) -> dict[str, Any]:
 
 def _budgets(curves: dict[str, pd.DataFrame]) -> pd.DataFrame:
     least = min(len(curve) for curve in curves.values())
-    levels = sorted({max(1, round(share * least)) for share in SHARES})
-    columns = {label: curve["best"].iloc[[n - 1 for n in levels]] for label, curve in curves.items()}
-    return pd.DataFrame(
-        {label: best.to_numpy() for label, best in columns.items()}, index=_index(levels, "epochs")
-    )
+    levels = sorted({max(1, round(share * least)) for share in SHARES}) if least else []
+    rows = [level - 1 for level in levels]
+    columns = {label: curve["best"].to_numpy()[rows] for label, curve in curves.items()}
+    return pd.DataFrame(columns, index=_index(levels, "epochs"))
 
 
 def _index(values: Sequence[Any], name: str) -> "pd.Index[Any]":
-    return pd.Index(values, name=name)
+    index: pd.Index[Any] = pd.Index(values, name=name)
+    return index
 
 
 def _differences(labels: Sequence[str], studies: Sequence[Study]) -> pd.DataFrame:
@@ -198,7 +201,7 @@ def study_leaves(study: Study) -> dict[str, Any]:
         for path, spec in study.search.items()
     }
     leaves = dict(_flat({**tree, "search": search}))
-    # What is searched has no one value: the base trial's is used nowhere.
+    # What is searched has no one value, and the base trial's is used nowhere.
     return {p: v for p, v in leaves.items() if p.removeprefix("trial.") not in study.search}
 
 

@@ -183,7 +183,7 @@ class Run:
         Raises:
             IncomparableError: The metric's values mean different things in two of the runs.
             UsageError: There is no other run, or no common metric.
-            RunError: A run has no value of the metric.
+            RunError: No run has a value of the metric.
         """
         from gantune.analysis.compare import compare  # which takes runs
 
