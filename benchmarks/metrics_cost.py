@@ -5,9 +5,14 @@
 The real side of each metric is computed once and not counted; the last row is that once. Two cases:
 the digits (1,797 images, features of the classifier that is trained on them), and 10,000 random
 samples of which the distances between pairs use 1,000.
+
+The first table is what a trial pays: an evaluation of images with every default metric, through the
+Evaluator, features included. The images of MNIST are where $GANTUNE_MNIST10K says; without it its
+column is left out.
 """
 
 import argparse
+import os
 import statistics
 import sys
 import time
@@ -35,12 +40,15 @@ from gantune.metrics.distances import (
     matrix_root,
     moments_to_frechet,
 )
+from gantune.metrics.evaluator import Evaluator
 from gantune.metrics.manifold import compare_manifolds, compare_splits, to_manifold, to_splits
 from gantune.metrics.manifold import vendi_score as vendi
 from gantune.metrics.modes import counts_to_statistics, mean_pair_distance
-from gantune.parts.data import Digits
+from gantune.metrics.pixels import to_images
+from gantune.parts.data import Digits, Idx
 
 SAMPLES, CLASSES = 1000, 10
+GROUPS = ("frechet_distance", "kernel_distance", "classifier_score", "manifold", "vendi", "modes")
 CPU = torch.device("cpu")
 
 
@@ -114,6 +122,22 @@ def metrics_of(case: Case) -> Metrics:
     }
 
 
+def evaluation_of(config: TrialConfig, repeats: int) -> dict[str, float]:
+    """Milliseconds of scoring 1,000 noisy images of a data set as a trial does, and of its parts."""
+    made = make_materials(config)
+    rng = torch.Generator().manual_seed(0)
+    real = to_images(torch.from_numpy(made.dataset.train[:SAMPLES]))
+    fake = (real + 0.3 * torch.randn(real.shape, generator=rng)).clamp(-1, 1)
+    evaluator = Evaluator(made.reference, CPU)
+    features = milliseconds(lambda: evaluator.score(fake, ()), repeats)
+    times = {"**an evaluation**": milliseconds(lambda: evaluator.score(fake), repeats)}
+    times["features"] = features
+    for group in GROUPS:
+        whole = milliseconds(lambda group=group: evaluator.score(fake, (group,)), repeats)
+        times[group] = max(whole - features, 0.0)
+    return times
+
+
 def milliseconds(call: Callable[[], object], repeats: int) -> float:
     """Median of repeats after one that warms up."""
     times = []
@@ -143,8 +167,23 @@ def main() -> None:
     cases = {"digits": digits_case(), "10,000 real": random_case()}
     columns = {name: measure(case, options.repeats) for name, case in cases.items()}
     heads = [f"{name} ({len(case.pairs):,} in pairs), ms" for name, case in cases.items()]
+    sets = {"digits": TrialConfig()}
+    if root := os.environ.get("GANTUNE_MNIST10K"):
+        sets["mnist10k (28x28)"] = TrialConfig(data=Idx(root=root))
+    wholes = {name: evaluation_of(config, options.repeats) for name, config in sets.items()}
     lines = [
         "# What scoring costs",
+        "",
+        "An evaluation of 1,000 images by a trial, every default metric:",
+        "",
+        f"| part | {', '.join(wholes)}, ms |".replace(", ", ", ms | ", len(wholes) - 1),
+        f"|---|{'---|' * len(wholes)}",
+        *(
+            f"| {part} | {' | '.join(f'{times[part]:.1f}' for times in wholes.values())} |"
+            for part in next(iter(wholes.values()))
+        ),
+        "",
+        "The pure functions in float64, and those of held-out data:",
         "",
         f"`python benchmarks/metrics_cost.py`: {SAMPLES:,} samples, 64 features, one CPU thread, "
         f"median of {options.repeats}. {describe()}.",

@@ -15,6 +15,7 @@ from gantune.document import write_document
 from gantune.errors import GantuneError
 from gantune.space import Parameter, propose
 from gantune.study import Asha, Study
+from gantune.trial import costly_evaluation
 from gantune.walks import RandomSource
 
 if TYPE_CHECKING:
@@ -154,6 +155,9 @@ def show_run(run: "Run", console: Console) -> None:
         for path, value in best.parameters.items():
             plain(console, f"  {path}: {shorten(value)}")
         plain(console, f"  checkpoint: {best.checkpoint}")
+    train_s, eval_s = (float(run.epochs[name].sum()) for name in ("train_s", "eval_s"))
+    if notice := costly_evaluation(train_s, eval_s, run.study.trial):
+        plain(console, f"\nnote: {notice}")
     plain(console, f"\ntables and journal: {run.root}")
     plain(console, f'in Python: gantune.load("{run.root}").trials')
 
