@@ -123,7 +123,7 @@ def metrics_of(case: Case) -> Metrics:
 
 
 def evaluation_of(config: TrialConfig, repeats: int) -> dict[str, float]:
-    """Milliseconds of scoring 1,000 noisy images of a data set as a trial does, and of its parts."""
+    """Milliseconds of scoring 1,000 noisy images as a trial does, and of the parts of it."""
     made = make_materials(config)
     rng = torch.Generator().manual_seed(0)
     real = to_images(torch.from_numpy(made.dataset.train[:SAMPLES]))
@@ -139,12 +139,12 @@ def evaluation_of(config: TrialConfig, repeats: int) -> dict[str, float]:
 
 
 def milliseconds(call: Callable[[], object], repeats: int) -> float:
-    """Median of repeats after one that warms up."""
+    """Median processor time of repeats after one that warms up: what others run is not in it."""
     times = []
     for _ in range(repeats + 1):
-        began = time.perf_counter()
+        began = time.process_time()
         call()
-        times.append(time.perf_counter() - began)
+        times.append(time.process_time() - began)
     return 1000 * statistics.median(times[1:])
 
 
@@ -155,6 +155,15 @@ def measure(case: Case, repeats: int) -> dict[str, float]:
     times["**all**"] = milliseconds(lambda: [call() for call in metrics.values()], repeats)
     times["the real side, once"] = milliseconds(lambda: metrics_of(case), max(repeats // 4, 1))
     return times
+
+
+def rows_of(columns: dict[str, dict[str, float]], corner: str, heads: list[str]) -> list[str]:
+    """A Markdown table of columns of times."""
+    lines = [f"| {corner} | {' | '.join(heads)} |", f"|---|{'---|' * len(heads)}"]
+    for name in next(iter(columns.values())):
+        cells = " | ".join(f"{times[name]:.1f}" for times in columns.values())
+        lines.append(f"| {name} | {cells} |")
+    return lines
 
 
 def main() -> None:
@@ -174,26 +183,17 @@ def main() -> None:
     lines = [
         "# What scoring costs",
         "",
-        "An evaluation of 1,000 images by a trial, every default metric:",
-        "",
-        f"| part | {', '.join(wholes)}, ms |".replace(", ", ", ms | ", len(wholes) - 1),
-        f"|---|{'---|' * len(wholes)}",
-        *(
-            f"| {part} | {' | '.join(f'{times[part]:.1f}' for times in wholes.values())} |"
-            for part in next(iter(wholes.values()))
-        ),
-        "",
-        "The pure functions in float64, and those of held-out data:",
-        "",
         f"`python benchmarks/metrics_cost.py`: {SAMPLES:,} samples, 64 features, one CPU thread, "
-        f"median of {options.repeats}. {describe()}.",
+        f"median of {options.repeats}, processor time. {describe()}.",
         "",
-        f"| metric | {' | '.join(heads)} |",
-        "|---|---|---|",
+        "An evaluation by a trial, with every metric that its data have by default:",
+        "",
+        *rows_of(wholes, "part", [f"{name}, ms" for name in wholes]),
+        "",
+        "The functions alone in float64, those of held-out data and of no labels too:",
+        "",
+        *rows_of(columns, "metric", heads),
     ]
-    for metric in next(iter(columns.values())):
-        cells = " | ".join(f"{times[metric]:.1f}" for times in columns.values())
-        lines.append(f"| {metric} | {cells} |")
     table = "\n".join(lines) + "\n"
     print(table)
     if options.out:
