@@ -105,7 +105,7 @@ def evaluate(
     found = evaluate_trial(best, samples, repeats)
     path = RunPaths(loaded.root).evaluation(best.number)
     write_json(path, found.as_json())
-    show_evaluation(found.as_json(), best.record, make_console())
+    show_evaluation(found.as_json(), best.record, loaded.measured_in, make_console())
     typer.echo(f"wrote {path}")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from gantune.analysis.measured import from_features
+from gantune.analysis.measured import MeasuredIn, from_features
 from gantune.checks import search_space
 from gantune.config import rounds_per_epoch
 from gantune.document import write_document
@@ -227,7 +227,10 @@ def _last_evidence(epochs: "pd.DataFrame", number: int) -> Any:
 
 
 def show_evaluation(
-    evaluation: Mapping[str, Any], record: Mapping[str, Any], console: Console
+    evaluation: Mapping[str, Any],
+    record: Mapping[str, Any],
+    training: MeasuredIn | None,
+    console: Console,
 ) -> None:
     """Prints what `gantune evaluate` found, beside what the trial's own epoch said."""
     plain(
@@ -237,6 +240,8 @@ def show_evaluation(
     )
     measured = from_features(evaluation["features"], evaluation["samples"])
     plain(console, f"in {measured.features}")
+    if training is not None:
+        plain(console, f"in training: {training.samples:,} samples in {training.features}")
     table = make_table("metric", "mean", "low", "high", "in training")
     for name, found in evaluation["metrics"].items():
         values = (found["mean"], found["low"], found["high"], record.get(name))

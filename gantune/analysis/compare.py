@@ -1,6 +1,5 @@
 """Two or more runs side by side: what each reached, what it took, how their studies differ."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,13 +7,12 @@ from typing import Any
 import pandas as pd
 
 from gantune.analysis.comparable import Compared, check_comparable
+from gantune.analysis.differences import differences
 from gantune.errors import RunError, UsageError
-from gantune.study import OBJECTIVES, Goal, Study
+from gantune.study import OBJECTIVES, Goal
 
 SHARES = (0.125, 0.25, 0.5, 1.0)
 """Budgets that are shown, of the epochs of the run that spent the fewest."""
-
-_NO_DIFFERENCE = {"name", "description"}
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,7 @@ def compare(runs: Sequence[Compared], *, metric: str | None = None) -> Compariso
             [curve.assign(run=label) for label, curve in curves.items()], ignore_index=True
         ),
         budgets=_budgets(curves),
-        differences=_differences(labels, [run.study for run in runs]),
+        differences=differences(labels, [run.study for run in runs]),
     )
 
 
@@ -178,38 +176,3 @@ def _budgets(curves: dict[str, pd.DataFrame]) -> pd.DataFrame:
 def _index(values: Sequence[Any], name: str) -> "pd.Index[Any]":
     index: pd.Index[Any] = pd.Index(values, name=name)
     return index
-
-
-def _differences(labels: Sequence[str], studies: Sequence[Study]) -> pd.DataFrame:
-    flat = [study_leaves(study) for study in studies]
-    paths = dict.fromkeys(path for leaves in flat for path in leaves)
-    rows = {path: [leaves.get(path) for leaves in flat] for path in paths}
-    differing = {path: row for path, row in rows.items() if any(v != row[0] for v in row[1:])}
-    return pd.DataFrame(
-        list(differing.values()),
-        index=_index(list(differing), "path"),
-        columns=_index(labels, "run"),
-        dtype="object",
-    )
-
-
-def study_leaves(study: Study) -> dict[str, Any]:
-    """What a study says, by dotted path; a searched path's domain is one text."""
-    tree = study.model_dump(mode="json", exclude=_NO_DIFFERENCE)
-    search = {
-        path: json.dumps(spec.model_dump(mode="json", exclude_none=True, exclude_defaults=True))
-        for path, spec in study.search.items()
-    }
-    leaves = dict(_flat({**tree, "search": search}))
-    # What is searched has no one value, and the base trial's is used nowhere.
-    return {p: v for p, v in leaves.items() if p.removeprefix("trial.") not in study.search}
-
-
-def _flat(tree: dict[str, Any], prefix: str = "") -> Sequence[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
-    for name, value in tree.items():
-        if isinstance(value, dict):
-            found += _flat(value, f"{prefix}{name}.")
-        else:
-            found.append((f"{prefix}{name}", value))
-    return found

@@ -14,7 +14,8 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import gantune
-from gantune.analysis.compare import spent_curve, study_leaves
+from gantune.analysis.compare import spent_curve
+from gantune.analysis.differences import study_leaves
 from gantune.cli import app
 from gantune.comparison import show_comparison
 from gantune.paths import RunPaths
@@ -251,6 +252,12 @@ def test_leaves_of_a_study_hold_every_path_once() -> None:
     assert leaves["trial.data.points"] == 200
     assert leaves["search.optimizer.generator.beta1"] == '{"uniform": [0.0, 0.9]}'
     assert "trial.optimizer.generator.beta1" not in leaves and "name" not in leaves
+    search = {
+        "generator.norm": {"choice": ["none", "batch"]},
+        "generator.norm_eps": {"uniform": [0.1, 0.2], "when": {"generator.norm": "batch"}},
+    }
+    # Where the condition does not hold the base value does.
+    assert "trial.generator.norm_eps" in study_leaves(make_study(search=search))
 
 
 def test_the_command(two: tuple[gantune.Run, gantune.Run], tmp_path: Path) -> None:
