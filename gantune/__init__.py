@@ -12,12 +12,20 @@ Nothing heavy is imported before it is used: ``import gantune`` takes no torch, 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from gantune.errors import CheckpointError, ConfigError, GantuneError, RunError, UsageError
+from gantune.errors import (
+    CheckpointError,
+    ConfigError,
+    GantuneError,
+    IncomparableError,
+    RunError,
+    UsageError,
+)
 from gantune.loader import load_study
 from gantune.study import Study
 
 if TYPE_CHECKING:
     from gantune.analysis.again import trial_as_study
+    from gantune.analysis.compare import Comparison, compare
     from gantune.analysis.run import Run, load
     from gantune.analysis.smoothing import smoothed
     from gantune.api import run, train
@@ -26,12 +34,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CheckpointError",
+    "Comparison",
     "ConfigError",
     "GantuneError",
+    "IncomparableError",
     "Run",
     "RunError",
     "Study",
     "UsageError",
+    "compare",
     "load",
     "load_generator",
     "load_study",
@@ -43,7 +54,9 @@ __all__ = [
 ]
 
 _LAZY = {
+    "Comparison": "gantune.analysis.compare",
     "Run": "gantune.analysis.run",
+    "compare": "gantune.analysis.compare",
     "load": "gantune.analysis.run",
     "load_generator": "gantune.export",
     "run": "gantune.api",

@@ -1,4 +1,4 @@
-"""The commands on a run's trained generators: export, sample, evaluate."""
+"""The commands on what runs have left: export, sample, evaluate, compare."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -105,8 +105,24 @@ def evaluate(
     found = evaluate_trial(best, samples, repeats)
     path = RunPaths(loaded.root).evaluation(best.number)
     write_json(path, found.as_json())
-    show_evaluation(found.as_json(), best.record, make_console())
+    show_evaluation(found.as_json(), best.record, loaded.measured_in, make_console())
     typer.echo(f"wrote {path}")
+
+
+def compare(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN RUN...", help="Two runs or more.")],
+    metric: Annotated[
+        str | None, typer.Option(help="A metric of every run; default their objective.")
+    ] = None,
+    runs_dir: RunsDir = Path("runs"),
+) -> None:
+    """Compare runs: what each reached, by which budget, how their studies differ."""
+    from gantune.analysis.compare import compare as compare_runs
+    from gantune.analysis.run import load
+    from gantune.comparison import show_comparison
+
+    loaded = [load(find_run(run, runs_dir)) for run in runs]
+    show_comparison(compare_runs(loaded, metric=metric), make_console())
 
 
 def is_run(run: str, runs_dir: Path) -> bool:

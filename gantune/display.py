@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
+from gantune.analysis.measured import MeasuredIn, from_features
 from gantune.checks import search_space
 from gantune.document import write_document
 from gantune.errors import GantuneError
 from gantune.forecast import forecast
 from gantune.space import Parameter, propose
 from gantune.study import Study
+from gantune.trial import costly_evaluation
 from gantune.walks import RandomSource
 
 if TYPE_CHECKING:
@@ -64,9 +66,9 @@ def describe(parameter: Parameter) -> list[str]:
 def _samples(study: Study) -> Table:
     space, rng = search_space(study), random.Random(study.sampler.seed)
     draws = [propose(space, RandomSource(rng)) for _ in range(SAMPLES)]
-    table = _table("parameter", *(str(index + 1) for index in range(SAMPLES)))
+    table = make_table("parameter", *(str(index + 1) for index in range(SAMPLES)))
     for path in study.search:
-        table.add_row(path, *(_short(draw.get(path)) for draw in draws))
+        table.add_row(path, *(shorten(draw.get(path)) for draw in draws))
     return table
 
 
@@ -78,12 +80,12 @@ def show_runs(runs_dir: Path, console: Console) -> None:
     if not roots:
         plain(console, f"{runs_dir} has no runs")
         return
-    table = _table("run", "status", "trials", "metric", "best", "created")
+    table = make_table("run", "status", "trials", "metric", "best", "measured in", "created")
     for root in roots:
         try:
             run = load(root)
         except GantuneError as error:
-            table.add_row(root.name, "unreadable", "", "", "", str(error).splitlines()[0])
+            table.add_row(root.name, "unreadable", "", "", "", "", str(error).splitlines()[0])
             continue
         best = run.trials["objective"].dropna()
         lower = run.study.objective.direction == "minimize"
@@ -94,7 +96,8 @@ def show_runs(runs_dir: Path, console: Console) -> None:
             run.status,
             str(len(run.trials)),
             run.study.objective.metric,
-            _short(value),
+            shorten(value),
+            run.measured_in.short if run.measured_in else "-",
             created,
         )
     console.print(table)
@@ -119,11 +122,21 @@ def show_run(run: "Run", console: Console) -> None:
             console,
             f"\nbest: trial {best.number}, {metric} {best.objective:.4g}, epoch {best.epoch}",
         )
+        plain(console, f"  {_measured(run)}")
         for path, value in best.parameters.items():
-            plain(console, f"  {path}: {_short(value)}")
+            plain(console, f"  {path}: {shorten(value)}")
         plain(console, f"  checkpoint: {best.checkpoint}")
+    train_s, eval_s = (float(run.epochs[name].sum()) for name in ("train_s", "eval_s"))
+    if notice := costly_evaluation(train_s, eval_s, run.study.trial):
+        plain(console, f"\nnote: {notice}")
     plain(console, f"\ntables and journal: {run.root}")
     plain(console, f'in Python: gantune.load("{run.root}").trials')
+
+
+def _measured(run: "Run") -> str:
+    """What the run's objective was measured in."""
+    metric = run.study.objective.metric
+    return run.measured_in.describe(metric) if run.measured_in else f"{metric}: nothing noted"
 
 
 def _best_trials(run: "Run") -> Table:
@@ -134,11 +147,11 @@ def _best_trials(run: "Run") -> Table:
     copies = {f"config.{path}" for path, spec in run.study.search.items() if spec.same_as}
     searched = [name for name in searched if name not in copies]
     labels = [_label(str(name).removeprefix("config.")) for name in searched]
-    table = _table("trial", "status", "verdict", "epochs", objective.metric, *labels)
+    table = make_table("trial", "status", "verdict", "epochs", objective.metric, *labels)
     for _, row in ranked.head(TOP).iterrows():
         by = f" ({row['stopped_by']})" if isinstance(row["stopped_by"], str) else ""
-        cells = [_short(row[name]) for name in ("epochs", "objective", *searched)]
-        verdict = _short(row["verdict"])
+        cells = [shorten(row[name]) for name in ("epochs", "objective", *searched)]
+        verdict = shorten(row["verdict"])
         table.add_row(str(row["number"]), f"{row['status']}{by}", verdict, *cells)
     if len(ranked) > TOP:
         table.caption = f"the best {TOP} of {len(ranked)}"
@@ -161,20 +174,21 @@ def show_trial(run: "Run", number: int, console: Console) -> None:
     row = run.trials[run.trials["number"] == number].iloc[0]
     plain(console, f"{row['trial_id']}: {row['status']}, seed {row['seed']}")
     for path, value in run.parameters(number).items():
-        plain(console, f"  {path}: {_short(value)}")
+        plain(console, f"  {path}: {shorten(value)}")
     for name in ("error", "evidence"):
         text = row.get(name) if name == "error" else _last_evidence(run.epochs, number)
         if isinstance(text, str):
             plain(console, f"{name}: {text}")
+    plain(console, _measured(run))
     epochs = run.epochs[run.epochs["number"] == number]
     stride = max(1, len(epochs) // 20)
     always = [1, len(epochs), row["best_epoch"]]
     shown = epochs[(epochs["epoch"] % stride == 0) | (epochs["epoch"].isin(always))]
-    table = _table(*EPOCH_COLUMNS)
+    table = make_table(*EPOCH_COLUMNS)
     if len(shown) < len(epochs):
         table.caption = f"every {stride}. epoch, the best and the last of {len(epochs)}"
     for _, record in shown.iterrows():
-        table.add_row(*(_short(record[name]) for name in EPOCH_COLUMNS))
+        table.add_row(*(shorten(record[name]) for name in EPOCH_COLUMNS))
     console.print(table)
 
 
@@ -184,7 +198,10 @@ def _last_evidence(epochs: "pd.DataFrame", number: int) -> Any:
 
 
 def show_evaluation(
-    evaluation: Mapping[str, Any], record: Mapping[str, Any], console: Console
+    evaluation: Mapping[str, Any],
+    record: Mapping[str, Any],
+    training: MeasuredIn | None,
+    console: Console,
 ) -> None:
     """Prints what `gantune evaluate` found, beside what the trial's own epoch said."""
     plain(
@@ -192,7 +209,11 @@ def show_evaluation(
         f"trial {evaluation['trial']}, epoch {evaluation['epoch']}: {evaluation['repeats']} times "
         f"{evaluation['samples']:,} samples, {evaluation['level']:.0%} intervals of the mean",
     )
-    table = _table("metric", "mean", "low", "high", "in training")
+    measured = from_features(evaluation["features"], evaluation["samples"])
+    plain(console, f"in {measured.features}")
+    if training is not None:
+        plain(console, f"in training: {training.samples:,} samples in {training.features}")
+    table = make_table("metric", "mean", "low", "high", "in training")
     for name, found in evaluation["metrics"].items():
         values = (found["mean"], found["low"], found["high"], record.get(name))
         table.add_row(name, *("-" if v is None else f"{v:.5g}" for v in values))
@@ -204,14 +225,14 @@ def plain(console: Console, text: str) -> None:
     console.print(text, markup=False, highlight=False)
 
 
-def _table(*columns: str) -> Table:
+def make_table(*columns: str) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", caption_justify="left")
     for index, name in enumerate(columns):
         table.add_column(name, justify="left" if index == 0 else "right", no_wrap=True)
     return table
 
 
-def _short(value: Any) -> str:
+def shorten(value: Any) -> str:
     if str(value) in ("None", "nan", "<NA>"):  # all of them mean: not there
         return "-"
     return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -69,6 +69,10 @@ class DataError(UsageError):
         return f"{self.field}: {self.message}"
 
 
+class IncomparableError(UsageError):
+    """Values of two runs mean different things: other features, samples or data."""
+
+
 class RunError(GantuneError):
     """A run failed while it was running."""
 

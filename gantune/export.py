@@ -142,12 +142,19 @@ def _card(run: Run, trial: BestTrial, generator: Generator, out: Path) -> str:
         latent=trial.config.generator.latent,
         seed=f"trial {', '.join(map(str, seed))}; study {trial.config.seed}",
         data=_inline(config["data"]),
-        features=_inline(session.get("features", {})),
+        features=_measured(run),
         versions=", ".join(f"{name} {v}" for name, v in session.get("versions", {}).items() if v),
         folder=out.name,
         metrics=_metrics(trial.record),
         config=write_document({"trial": config}),
     )
+
+
+def _measured(run: Run) -> str:
+    measured = run.measured_in
+    if measured is None:
+        return ""
+    return f"{measured.features}; {measured.samples:,} samples against {measured.real:,} real"
 
 
 def _inline(value: Any) -> str:

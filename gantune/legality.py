@@ -20,6 +20,7 @@ from gantune.parts.penalties import GRADIENT_PENALTIES, PenaltyTerm
 from gantune.parts.sizes import SMALLEST_MAPS, smallest_map
 from gantune.parts.training import AccuracyBalance
 from gantune.sources import SourceInfo, source_info, training_size
+from gantune.sources.weights import find_inception
 
 Complaint = tuple[str, str]
 """(path of the field to change, what is wrong)."""
@@ -171,6 +172,11 @@ def _features(trial: TrialConfig, info: SourceInfo) -> Iterator[Complaint]:
         yield "eval.features", f"{wanted} is for images; points are their own features"
     elif wanted == "classifier" and info.classes is None:
         yield "eval.features", "a classifier needs labels of several classes"
+    elif wanted == "inception":
+        try:
+            find_inception()
+        except DataError as error:
+            yield error.field, error.message
 
 
 RULES: tuple[Callable[[TrialConfig, SourceInfo], Iterator[Complaint]], ...] = (

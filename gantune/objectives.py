@@ -51,6 +51,9 @@ def objective_problems(study: Study) -> Iterator[str]:
     for path in sorted(SPLIT_PATHS & set(study.search)):
         if metric in IN_FEATURES - WITHOUT_REAL:
             yield f"values of {metric} to other samples do not compare, and {path} is searched"
+    if metric in IN_FEATURES and "eval.samples" in study.search:
+        # Fréchet's is biased in it, and so are all that ask for neighbours.
+        yield f"values of {metric} of more or fewer samples do not compare: fix eval.samples"
     lacking = what_lacks(metric, study.trial)
     if lacking:
         yield lacking

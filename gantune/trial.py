@@ -91,3 +91,28 @@ def ends_by_verdict(records: Sequence[Record], stop: Stop) -> bool:
     """
     last = records[-stop.patience :]
     return len(last) == stop.patience and all(r.get("verdict") in stop.verdicts for r in last)
+
+
+COSTLY = 0.15
+"""Share of a run's time that evaluation may take before its user is told."""
+
+
+def costly_evaluation(train_s: float, eval_s: float, config: TrialConfig) -> str | None:
+    """What to say of a run whose evaluation takes long; None where it does not.
+
+    Args:
+        train_s: Seconds of training, summed over epochs.
+        eval_s: Seconds of evaluation.
+        config: The base trial.
+    """
+    if eval_s <= COSTLY * (train_s + eval_s):
+        return None
+    options = config.eval
+    samples = "the default" if options.samples is None else f"{options.samples:,}"
+    metrics = "all" if options.metrics is None else ", ".join(options.metrics)
+    share = eval_s / (train_s + eval_s)
+    return (
+        f"evaluation takes {share:.0%} of the time; to train more in it, raise "
+        f"eval.every (now {options.every}), lower eval.samples (now {samples}) or name fewer "
+        f"eval.metrics (now {metrics})"
+    )

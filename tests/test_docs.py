@@ -1,5 +1,6 @@
 """What the documents say is there is there."""
 
+import io
 import re
 import subprocess
 import sys
@@ -7,10 +8,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from conftest import make_study
+from rich.console import Console
 
 from gantune.cli import app
 from gantune.columns import EPOCHS, STEPS, TRIALS
 from gantune.config import all_paths
+from gantune.display import show_study
 from gantune.document import parse_document
 from gantune.loader import study_from_document
 
@@ -87,3 +91,16 @@ def test_no_registry_address_and_no_machine_path_is_in_the_project() -> None:
         path = ROOT / name
         if name and path.suffix in {".py", ".toml", ".md", ".yaml", ""} and path.is_file():
             assert not forbidden.search(path.read_text(errors="ignore")), name
+
+
+def test_the_rungs_in_the_manual_are_those_that_check_prints() -> None:
+    text = (ROOT / "docs" / "study.md").read_text()
+    trial = {"train": {"epochs": 100, "steps_per_epoch": 1000}}
+    study = make_study(
+        trial=trial, scheduler={"name": "asha", "grace_epochs": 5}, budget={"trials": 12}
+    )
+    out = io.StringIO()
+    show_study(study, Console(file=out, width=200))
+    heads = ("length: ", "rungs in", "budget: ")
+    lines = [line for line in out.getvalue().splitlines() if line.startswith(heads)]
+    assert len(lines) == 3 and "\n   ".join(lines) in text

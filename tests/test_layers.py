@@ -31,6 +31,7 @@ LAYERS = [
     {"tuning"},
     {"api", "forecast"},
     {"display"},
+    {"comparison"},
     {"commands"},
     {"cli", "__init__", "__main__"},
 ]
@@ -44,7 +45,9 @@ HEAVY = {
     "pandas": {"analysis", "display"},
     "tensorboard": {"tuning"},
     "sklearn": set(),
-    "pickle": set(),
+    # By name only: the error of a file of weights that is no plain tensors.
+    "pickle": {"metrics"},
+    "torch_fidelity": {"metrics"},
 }
 
 # Imports within a function that go up, each with its reason.

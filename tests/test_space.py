@@ -216,6 +216,15 @@ def test_distances_to_different_data_are_not_searched_over() -> None:
     )
 
 
+def test_distances_of_other_numbers_of_samples_are_not_searched_over() -> None:
+    search = {"eval.samples": {"int": [50, 100]}}
+    with pytest.raises(
+        ConfigError, match=r"more or fewer samples do not compare: fix eval\.samples"
+    ):
+        make_study(search=search)
+    make_study(search=search, objective={"metric": "mode_entropy"})
+
+
 def test_a_cycle_is_named() -> None:
     search = {
         "optimizer.generator.lr": {"same_as": "optimizer.discriminator.lr"},

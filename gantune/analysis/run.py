@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from gantune.analysis.frames import to_epochs, to_steps, to_trials, with_records_so_far
+from gantune.analysis.measured import MeasuredIn, measured_in
 from gantune.checkpoints import read_checkpoint
 from gantune.config import TrialConfig
 from gantune.errors import CheckpointError, RunError, UsageError
@@ -21,6 +22,7 @@ from gantune.runinfo import read_info
 from gantune.study import Study
 
 if TYPE_CHECKING:
+    from gantune.analysis.compare import Comparison
     from gantune.generator import Generator
 
 
@@ -86,6 +88,11 @@ class Run:
     def is_live(self) -> bool:
         """Whether a process drives the run now."""
         return is_held(self._paths.lock)
+
+    @property
+    def measured_in(self) -> MeasuredIn | None:
+        """Features and numbers of samples behind its metrics; None before they were known."""
+        return measured_in(self.info, self.study)
 
     @cached_property
     def trials(self) -> pd.DataFrame:
@@ -169,6 +176,18 @@ class Run:
         row = rows.iloc[0]
         parameters: dict[str, Any] = json.loads(str(row["parameters"]))
         return parameters
+
+    def compare(self, *others: "Run", metric: str | None = None) -> "Comparison":
+        """This run beside others: see :func:`gantune.compare`.
+
+        Raises:
+            IncomparableError: The metric's values mean different things in two of the runs.
+            UsageError: There is no other run, or no common metric.
+            RunError: No run has a value of the metric.
+        """
+        from gantune.analysis.compare import compare  # which takes runs
+
+        return compare([self, *others], metric=metric)
 
     @property
     def _paths(self) -> RunPaths:

@@ -25,6 +25,7 @@ from gantune.metrics.manifold import (
 )
 from gantune.metrics.modes import counts_to_statistics, mean_pair_distance, mixture_statistics
 from gantune.metrics.reference import SAMPLES, Reference, one_thread
+from gantune.metrics.spaces import to_function
 
 Scores = dict[str, Any]
 
@@ -44,10 +45,12 @@ class Evaluator:
             torch.tensor(reference.covariance, device=self._device),
         )
         self._root = torch.tensor(reference.root, device=self._device)
-        self._classifier, self._space = (
-            None if network is None else classifiers.to_layers(network, self._device)
-            for network in (reference.classifier, reference.space)
+        self._classifier = (
+            None
+            if reference.classifier is None
+            else classifiers.to_layers(reference.classifier, self._device)
         )
+        self._to_features = to_function(reference.space, self._device)
         self._same_space = reference.classifier is reference.space
         if reference.centers is not None:
             self._centers = torch.tensor(reference.centers, device=self._device)
@@ -96,10 +99,7 @@ class Evaluator:
             Values by column name; a metric that does not apply is absent.
         """
         samples = samples.to(self._device)
-        if self._space is None:
-            features = samples.flatten(1)
-        else:
-            features = classifiers.to_features(self._space, samples)
+        features = self._to_features(samples)
         scores: Scores = {}
         for name, score in self._groups.items():
             if wanted is None or name in wanted:

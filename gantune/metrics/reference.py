@@ -10,12 +10,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gantune.metrics import classifier as classifiers
 from gantune.metrics.classifier import Classifier
 from gantune.metrics.distances import features_to_moments, matrix_root
 from gantune.metrics.fit import random_features
+from gantune.metrics.inception import read_inception
 from gantune.metrics.pixels import to_images
+from gantune.metrics.spaces import Space, to_function
 from gantune.sources.folder import ImageFiles
+from gantune.sources.weights import find_inception
 
 FloatArray = NDArray[np.float32]
 
@@ -35,7 +37,8 @@ class FeatureInfo(NamedTuple):
     """Which feature space a number was measured in; shown with every number.
 
     Attributes:
-        name: ``classifier``, ``random_conv``, ``pixels``, or ``coordinates`` of points.
+        name: ``classifier``, ``random_conv``, ``pixels``, ``inception``, or ``coordinates`` of
+            points.
         hash: Two distances compare only where it is equal.
         accuracy: The classifier's on images that were kept from it; None without one.
         samples: Number of real samples behind the statistics.
@@ -67,7 +70,7 @@ class Reference(NamedTuple):
 
     info: FeatureInfo
     classifier: Classifier | None
-    space: Classifier | None
+    space: Space | None
     mean: NDArray[np.float64]
     covariance: NDArray[np.float64]
     root: NDArray[np.float64]
@@ -105,7 +108,10 @@ def make_reference(real: RealSide, classifier: Classifier | None, features: str)
         real: The data.
         classifier: Maps images to features, and to classes where there are labels; None for points.
         features: ``auto`` (the classifier's; points are their own), ``classifier``,
-            ``random_conv`` or ``pixels``.
+            ``random_conv``, ``pixels`` or ``inception``.
+
+    Raises:
+        DataError: Inception's weights are not there, or are no such weights.
     """
     with one_thread():
         space, info = _space(real, classifier, features)
@@ -114,7 +120,7 @@ def make_reference(real: RealSide, classifier: Classifier | None, features: str)
 
 def _space(
     real: RealSide, classifier: Classifier | None, features: str
-) -> tuple[Classifier | None, FeatureInfo]:
+) -> tuple[Space | None, FeatureInfo]:
     """The network that makes features (None: the samples are their own), and its name."""
     shape, size = tuple(real.train.shape[1:]), len(real.train)
     if classifier is None:
@@ -123,6 +129,9 @@ def _space(
         return None, FeatureInfo("coordinates", _digest(mixture), None, size)
     if features == "pixels":
         return None, FeatureInfo("pixels", _digest(f"pixels {shape}".encode()), None, size)
+    if features == "inception":
+        inception = read_inception(find_inception())
+        return inception, FeatureInfo("inception", inception.hash, None, size)
     if features == "random_conv":
         classifier = random_features(shape[0])
     name = "random_conv" if classifier.classes is None else "classifier"
@@ -145,7 +154,7 @@ def one_thread() -> Iterator[None]:
 
 
 def _make_reference(
-    real: RealSide, classifier: Classifier | None, space: Classifier | None, info: FeatureInfo
+    real: RealSide, classifier: Classifier | None, space: Space | None, info: FeatureInfo
 ) -> Reference:
     features = to_space(space, real.train)
     moments = features_to_moments(features)
@@ -173,19 +182,13 @@ def _make_reference(
     )
 
 
-def to_space(space: Classifier | None, samples: NDArray[Any] | ImageFiles) -> Tensor:
-    """(n, d) features of samples; without a network they are their own."""
-    if space is None:
-        return to_images(torch.from_numpy(samples[:])).flatten(1)
-    return image_features(space, samples)
-
-
 @torch.no_grad()
-def image_features(classifier: Classifier, images: NDArray[Any] | ImageFiles) -> Tensor:
-    """(n, d) features of (n, C, H, W) images, bytes or floats, in memory or in files."""
-    layers = classifiers.to_layers(classifier, torch.device("cpu"))
-    parts = [
-        classifiers.to_features(layers, to_images(torch.from_numpy(images[start : start + CHUNK])))
-        for start in range(0, len(images), CHUNK)
-    ]
-    return torch.cat(parts)
+def to_space(space: Space | None, samples: NDArray[Any] | ImageFiles) -> Tensor:
+    """(n, d) features of samples: bytes or floats, in memory or in files; or points."""
+    to_features = to_function(space, torch.device("cpu"))
+    return torch.cat(
+        [
+            to_features(to_images(torch.from_numpy(samples[start : start + CHUNK])))
+            for start in range(0, len(samples), CHUNK)
+        ]
+    )

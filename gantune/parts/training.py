@@ -93,7 +93,7 @@ Metric = Literal[
 """Groups of metrics that are computed together; each has a column of its own, but for ``manifold``
 (precision, recall, density, coverage) and ``modes`` (all that begin with mode, high_quality)."""
 
-Features = Literal["auto", "classifier", "random_conv", "pixels"]
+Features = Literal["auto", "classifier", "random_conv", "pixels", "inception"]
 
 
 class Evaluation(Options):

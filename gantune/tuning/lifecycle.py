@@ -10,11 +10,12 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gantune.checkpoints import drop_stale
+from gantune.diagnosis.context import context_of
 from gantune.document import write_document
 from gantune.errors import RunError, UsageError
 from gantune.paths import RunPaths
 from gantune.records import compact
-from gantune.runinfo import RunStatus, end_session
+from gantune.runinfo import RunStatus, end_session, read_info
 from gantune.storage import write_atomically
 from gantune.study import Study
 from gantune.tuning.conductor import Conductor, Observer
@@ -46,6 +47,7 @@ def session_facts(study: Study, materials: "Materials", slots: int) -> dict[str,
         "device": study.trial.device,
         "seeds": {"trial": study.trial.seed, "sampler": study.sampler.seed},
         "features": materials.reference.info._asdict(),
+        "samples": context_of(study.trial).samples,
         "extensions": {extension.name: extension.source for extension in study.extensions},
     }
 
@@ -57,6 +59,26 @@ def refuse_existing(paths: RunPaths) -> None:
             f"{paths.root} exists; go on with it: `gantune resume {paths.root}`, "
             "or choose another name (run: --name NAME, train: --out DIR)"
         )
+
+
+def refuse_other_features(paths: RunPaths, facts: dict[str, Any]) -> None:
+    """Raises UsageError where a run would go on in other features than it began in."""
+    now = facts["features"]
+    for session in read_info(paths.info).get("sessions", []):
+        then = session.get("features") or now
+        if then["hash"] != now["hash"]:
+            raise UsageError(
+                f"{paths.root} was measured in {then['name']} features {then['hash']}, and here "
+                f"they are {now['name']} {now['hash']}: its values and new ones would not compare. "
+                f"{_OTHER_FEATURES.get(now['name'], 'The data have changed')}"
+            )
+
+
+_OTHER_FEATURES = {
+    "classifier": "The data have changed, or the classifier was trained on another machine: copy "
+    "that machine's cache ($GANTUNE_CACHE)",
+    "inception": "$GANTUNE_INCEPTION has other weights",
+}
 
 
 def create_run(paths: RunPaths, study: Study) -> None:

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,9 +13,12 @@ from rich.table import Table
 from rich.text import Text
 
 from gantune.study import Study
-from gantune.trial import Record, TrialSpec
+from gantune.trial import Record, TrialSpec, costly_evaluation
 
 LINE_EVERY_S = 15.0
+
+ENOUGH_S = 2.0
+"""Seconds of training and evaluation after which their shares say something."""
 
 
 @dataclass
@@ -23,6 +26,7 @@ class Board:
     """The state of a study as people want to see it; hears what happens."""
 
     study: Study
+    tell: Callable[[str], None]
     started: float = field(default_factory=time.monotonic)
     running: dict[int, TrialSpec] = field(default_factory=dict)
     latest: dict[int, Record] = field(default_factory=dict)
@@ -30,6 +34,9 @@ class Board:
     best: tuple[float, int] | None = None
     ended_epochs: int = 0
     share_before: float = 0.0
+    train_s: float = 0.0
+    eval_s: float = 0.0
+    has_told: bool = False
 
     def began(self, spec: TrialSpec) -> None:
         """Takes in a trial's beginning."""
@@ -41,6 +48,17 @@ class Board:
             return
         self.latest[number] = records[-1]
         self._note_best(records[-1]["best_objective"], number)
+        self._note_cost(records)
+
+    def _note_cost(self, records: Sequence[Record]) -> None:
+        self.train_s += sum(record.get("train_s") or 0.0 for record in records)
+        self.eval_s += sum(record.get("eval_s") or 0.0 for record in records)
+        if self.has_told or self.train_s + self.eval_s < ENOUGH_S:
+            return
+        notice = costly_evaluation(self.train_s, self.eval_s, self.study.trial)
+        if notice:
+            self.has_told = True
+            self.tell(notice)
 
     def resumed(self, rows: Sequence[dict[str, Any]]) -> None:
         """Takes in the trials that had ended before this session."""
@@ -100,7 +118,7 @@ class LiveProgress:
     """A table that redraws itself while the study runs."""
 
     def __init__(self, study: Study, console: Console) -> None:
-        self._board = Board(study)
+        self._board = Board(study, self._tell)
         self._live = Live(get_renderable=self._draw, console=console, refresh_per_second=4)
 
     def __enter__(self) -> Board:
@@ -109,6 +127,10 @@ class LiveProgress:
 
     def __exit__(self, *_: object) -> None:
         self._live.stop()
+
+    def _tell(self, notice: str) -> None:
+        # Through the live display's own console, which puts it above the table.
+        self._live.console.print(f"note: {notice}", markup=False, highlight=False)
 
     def _draw(self) -> RenderableType:
         board = self._board
@@ -140,7 +162,7 @@ class LineProgress:
     """A line for each trial that ends, and one from time to time."""
 
     def __init__(self, study: Study, console: Console) -> None:
-        self._board, self._console = Board(study), console
+        self._board, self._console = Board(study, self._tell), console
         self._shown = time.monotonic()
 
     def __enter__(self) -> "LineProgress":
@@ -169,6 +191,9 @@ class LineProgress:
             f"trial {number} {row['status']}{by} after {row['epochs']} epochs, "
             f"best {metric} {value}{why}"
         )
+
+    def _tell(self, notice: str) -> None:
+        self._print(f"note: {notice}")
 
     def _print(self, line: str) -> None:
         self._shown = time.monotonic()

@@ -21,6 +21,7 @@ from gantune.tuning.lifecycle import (
     finish_run,
     interruptible,
     refuse_existing,
+    refuse_other_features,
     session_facts,
 )
 from gantune.tuning.observers import check_loggers, observed
@@ -105,6 +106,7 @@ def _drive(
 ) -> RunEnd:
     with hold_lock(paths.lock):
         facts = session_facts(study, materials, slots)
+        refuse_other_features(paths, facts)
         begin_session(paths.info, study_file, facts)
         for request in paths.control.glob("stop-*") if paths.control.is_dir() else ():
             request.unlink()

@@ -11,9 +11,11 @@ from rich.console import Console
 import gantune
 from gantune.checkpoints import CheckpointWriter
 from gantune.display import show_run, show_trial
+from gantune.engine.materials import make_materials
 from gantune.paths import RunPaths
 from gantune.records import TableWriter
-from gantune.tuning.lifecycle import create_run
+from gantune.storage import read_json, write_json
+from gantune.tuning.lifecycle import create_run, refuse_other_features, session_facts
 
 
 @pytest.fixture
@@ -119,3 +121,63 @@ def test_what_a_run_was_made_with(tmp_path: Path) -> None:
     assert session["ended_at"] > session["started_at"]
     study = gantune.load_study(run.root / "study.yaml")
     assert study.trial == make_study().trial and study.search == {}
+
+
+def shown(run: gantune.Run, trial: int | None = None) -> str:
+    out = io.StringIO()
+    console = Console(file=out, width=200)
+    if trial is None:
+        show_run(run, console)
+    else:
+        show_trial(run, trial, console)
+    return out.getvalue()
+
+
+def test_every_number_is_shown_with_its_features_and_samples(tmp_path: Path) -> None:
+    trial = {"data": {"name": "digits", "limit": 200}, "eval": {"samples": 60}}
+    run = gantune.train(make_study(trial=trial, search={}), tmp_path / "r")
+    features = run.info["sessions"][-1]["features"]
+    measured = run.measured_in
+    assert measured is not None
+    assert (measured.name, measured.samples, measured.real) == ("classifier", 60, 200)
+    assert measured.hash == features["hash"] and len(measured.hash) == 16
+    line = (
+        f"frechet_distance in classifier features {features['hash']} "
+        f"(held-out accuracy {features['accuracy']:.3f}), 60 samples"
+    )
+    assert line in shown(run) and line in shown(run, 0)
+    assert features["accuracy"] > 0.9
+
+
+def test_points_say_what_they_are_measured_in_and_modes_only_of_how_many(tmp_path: Path) -> None:
+    run = gantune.train(make_study(search={}), tmp_path / "r")
+    assert run.measured_in is not None
+    hash_ = run.info["sessions"][-1]["features"]["hash"]
+    assert run.measured_in.features == f"coordinates {hash_}"
+    assert run.measured_in.describe("mode_kl") == "mode_kl of 50 samples"
+    assert run.measured_in.describe("coverage") == f"coverage in coordinates {hash_}, 50 samples"
+
+
+def test_what_an_older_version_did_not_note_follows_from_the_study(tmp_path: Path) -> None:
+    run = gantune.train(make_study(search={}), tmp_path / "r")
+    older = read_json(RunPaths(run.root).info)
+    assert older["sessions"][0].pop("samples") == 50
+    write_json(RunPaths(run.root).info, older)
+    measured = gantune.load(run.root).measured_in
+    assert measured is not None and measured.samples == 50
+
+
+def test_a_run_killed_before_its_features_says_so(empty: RunPaths) -> None:
+    assert gantune.load(empty.root).measured_in is None
+
+
+def test_a_run_does_not_go_on_in_other_features(tmp_path: Path) -> None:
+    study = make_study(search={})
+    run = gantune.train(study, tmp_path / "r")
+    paths = RunPaths(run.root)
+    same = session_facts(study, make_materials(study.trial), 1)
+    refuse_other_features(paths, same)
+    changed = make_study(trial={"data": {"name": "ring", "points": 200, "std": 0.02}}, search={})
+    other = session_facts(changed, make_materials(changed.trial), 1)
+    with pytest.raises(gantune.UsageError, match=r"coordinates.*would not compare.*have changed"):
+        refuse_other_features(paths, other)

@@ -18,7 +18,7 @@ from gantune.metrics.cache import cached_classifier
 from gantune.metrics.classifier import to_features, to_layers, to_logits
 from gantune.metrics.evaluator import Evaluator
 from gantune.metrics.fit import random_features
-from gantune.metrics.reference import RealSide, Reference, image_features, make_reference
+from gantune.metrics.reference import RealSide, Reference, make_reference, to_space
 from gantune.parts.data import AnyData, Digits, Idx, ImageFolder, Npz, StackedMnist
 
 CPU = torch.device("cpu")
@@ -120,7 +120,7 @@ def test_images_without_labels_have_random_features_and_no_modes(tmp_path: Path)
 def test_random_features_are_the_same_everywhere_and_tell_digits_apart(real: Idx) -> None:
     assert random_features(1).hash == random_features(1).hash != random_features(3).hash
     data = load_dataset(real.model_copy(update={"limit": 2000}))
-    features = image_features(random_features(1), data.train)
+    features = to_space(random_features(1), data.train)
     labels = torch.from_numpy(data.labels)
     means = torch.stack([features[labels == k].mean(0) for k in range(10)])
     nearest = torch.cdist((features - features.mean(0)), means - features.mean(0)).argmin(1)

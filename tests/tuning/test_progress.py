@@ -1,15 +1,21 @@
 """What people see of a running study."""
 
 import io
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import make_study
 from rich.console import Console
 
+import gantune
+from gantune.display import show_run
 from gantune.seeds import trial_seed
-from gantune.trial import TrialSpec
-from gantune.tuning.progress import Board, LineProgress, LiveProgress
+from gantune.study import Study
+from gantune.trial import TrialSpec, costly_evaluation
+from gantune.tuning.local import train_base
+from gantune.tuning.progress import ENOUGH_S, Board, LineProgress, LiveProgress
 
 
 def ended(number: int, objective: float | None, status: str = "completed") -> dict[str, Any]:
@@ -41,7 +47,7 @@ RECORD = {"epoch": 2, "objective": 5.0, "best_objective": 3.0, "d_acc": 0.75}
 
 
 def test_the_board_counts_and_keeps_the_best() -> None:
-    board = Board(make_study())
+    board = Board(make_study(), print)
     board.began(spec(0))
     board.recorded(0, [RECORD], [])
     assert board.best == (3.0, 0)
@@ -52,7 +58,7 @@ def test_the_board_counts_and_keeps_the_best() -> None:
 
 
 def test_a_resumed_study_starts_where_it_was() -> None:
-    board = Board(make_study())
+    board = Board(make_study(), print)
     board.resumed([ended(0, 2.0), ended(1, None, "diverged"), ended(2, 1.5, "stopped")])
     assert board.headline() == (
         "3 of 4 trials, 1 completed, 1 diverged, 1 stopped, best frechet_distance 1.5 (trial 2)"
@@ -80,3 +86,75 @@ def test_the_live_table() -> None:
     text = out.getvalue()
     for part in ("1 of 4 trials", "best frechet_distance 3 (trial 0)", "2/4", "0.75", "%", "left"):
         assert part in text, part
+
+
+# Epochs of two steps train for less than the evaluation of 8,000 points takes.
+COSTLY = {
+    "data": {"name": "ring", "points": 200},
+    "train": {"epochs": 120, "steps_per_epoch": 2, "batch_size": 8},
+    "eval": {"samples": 8000},
+}
+
+NOTE = (
+    r"note: evaluation takes (\d+)% of the time; .* eval\.every \(now 1\), .* \(now 8,000\) .* all"
+)
+
+
+def squeezed(text: str) -> str:
+    """Without the line breaks and colours of a terminal."""
+    return " ".join(re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text).split())
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_who_pays_much_for_evaluation_is_told_once_and_nothing_changes(
+    tmp_path: Path, terminal: bool
+) -> None:
+    out, end = io.StringIO(), io.StringIO()
+    console = Console(file=out, force_terminal=terminal, width=100)
+    study = make_study(trial=COSTLY, search={})
+    done = train_base(study, tmp_path / "r", lambda s: make_progress(s, console))
+    (found,) = re.findall(NOTE, squeezed(out.getvalue()))
+    run = gantune.load(done.root)
+    show_run(run, Console(file=end, width=100))
+    (share,) = re.findall(NOTE, squeezed(end.getvalue()))
+    times = run.epochs[["train_s", "eval_s"]].sum()
+    assert int(share) == round(100 * times["eval_s"] / times.sum()) > 15
+    assert 15 < int(found) <= 100
+    assert run.study.trial.eval == study.trial.eval and run.epochs["objective"].notna().all()
+
+
+def make_progress(study: Study, console: Console) -> LiveProgress | LineProgress:
+    return (LiveProgress if console.is_terminal else LineProgress)(study, console)
+
+
+def test_who_does_not_is_not_told(tmp_path: Path) -> None:
+    out, end = io.StringIO(), io.StringIO()
+    trial = {
+        "train": {"epochs": 2, "steps_per_epoch": 600, "batch_size": 8},
+        "eval": {"samples": 50},
+    }
+    study = make_study(trial=trial, search={})
+    console = Console(file=out, width=100)
+    done = train_base(study, tmp_path / "r", lambda s: LineProgress(s, console))
+    run = gantune.load(done.root)
+    show_run(run, Console(file=end, width=100))
+    assert run.epochs[["train_s", "eval_s"]].sum().sum() > ENOUGH_S
+    assert "note:" not in out.getvalue() + end.getvalue()
+
+
+def test_the_first_seconds_say_nothing_and_the_notice_stays_the_only_one() -> None:
+    told: list[str] = []
+    board = Board(make_study(), told.append)
+    record = {**RECORD, "train_s": 0.1, "eval_s": 0.9}
+    board.recorded(0, [record], [])
+    assert told == []
+    for _ in range(5):
+        board.recorded(0, [record], [])
+    (notice,) = told
+    assert "90% of the time" in notice
+
+
+@pytest.mark.parametrize(("train_s", "eval_s", "is_told"), [(85, 15, False), (84, 16, True)])
+def test_the_limit_is_fifteen_percent(train_s: float, eval_s: float, is_told: bool) -> None:
+    assert bool(costly_evaluation(train_s, eval_s, make_study().trial)) == is_told
+    assert costly_evaluation(0.0, 0.0, make_study().trial) is None
