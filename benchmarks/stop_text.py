@@ -28,9 +28,10 @@ top of ASHA? {answer}
   worse; "no worse" is an upper end of at most {no_worse}): better in {better}, the same in {same}
   and worse in {worse} pairs.
 - **On the same trials** (those of ASHA alone, cut where the stop would have ended them): {cut} of
-  {all} would have been cut short, and **{recovered} of these had none of the three verdicts at
-  their last epoch** ({healthy} were healthy, the others something else). With epochs of 60 to 80 rounds a young generator can look collapsed for longer
-  than three epochs, and recover. Among the cut was the later best trial in {lost} of {runs} runs.
+  {all} would have been cut short. **{recovered} of these had none of the three verdicts at their
+  last epoch**, {healthy} were healthy there: with epochs of 60 to 80 rounds a young generator can
+  look collapsed for longer than three epochs, and recover. Among the cut was the later best trial
+  in {lost} of {runs} runs.
 - The first 10 trials of a pair are the same; then the sampler has heard other values of those that
   the stop ended, and proposes other trials. Better or worse, where no best trial was cut, comes
   from there; so few pairs cannot tell what of it is chance.
