@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from machine import describe
 from stop_report import read_raw, write_raw
-from stop_studies import STUDIES, make_study, run_study
+from stop_studies import SEEDS, STUDIES, make_study, run_study
 from stop_text import report
 from trained_once import TrainedOnce
 
@@ -29,7 +29,6 @@ from gantune.host import Host
 from gantune.study import with_values
 
 REPORT = Path(__file__).parent.parent / "reports" / "stop_by_verdict"
-SEEDS = 5
 
 
 def plan() -> Iterator[tuple[str, str, int]]:

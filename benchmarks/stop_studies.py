@@ -16,7 +16,7 @@ from gantune.trial import Record
 from gantune.tuning.conductor import Conductor
 from gantune.tuning.local import drive
 
-TRIALS, EPOCHS = 16, 14
+TRIALS, EPOCHS, SEEDS = 16, 14, 5
 
 STOP: dict[str, Any] = {
     "verdicts": ["diverged", "mode_collapse", "discriminator_dominates"],

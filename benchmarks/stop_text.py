@@ -15,7 +15,7 @@ from stop_report import (
     trained_pairs,
     trained_table,
 )
-from stop_studies import EPOCHS, TRIALS
+from stop_studies import EPOCHS, SEEDS, TRIALS
 
 TEXT = """# Stopping by verdict
 
@@ -42,7 +42,7 @@ top of ASHA? {answer}
 `python benchmarks/stop_by_verdict.py`; {machine}.
 The conductor and the host of `gantune train`, one slot. {trials} trials of at most {epochs} epochs,
 TPE and ASHA as by default (10 random trials first; a rung at epoch 5, one in three goes on).
-Sampler and trials have the seeds 0 to 4, the same in both runs of a pair. A trial that comes in
+Sampler and trials have the seeds from 0 on, the same in both runs of a pair. A trial that comes in
 both runs with the same configuration and seed is trained once. Every study searches the ranges of
 `search_spaces/lr_beta.yaml`: the generator's rate log-uniform in 1e-5 to 1e-2, the discriminator's
 0.1 to 10 times that, beta1 of both in 0 to 0.9; and
@@ -99,7 +99,7 @@ def _text(runs: Sequence[Run], machine: str) -> str:
     return TEXT.format(
         answer=PAYS if interval.high <= NO_WORSE else DOES_NOT_PAY,
         pairs=len(pairs),
-        seeds=", ".join(f"{count} seeds of {name}" for name, count in counts.items()),
+        seeds=", ".join(f"{count} of {SEEDS} seeds of {name}" for name, count in counts.items()),
         saved=f"{saved(pairs):.0%}",
         ratio=f"{interval.mean:.2f} [{interval.low:.2f}, {interval.high:.2f}]",
         better=sum(ratio < 1 for ratio in ratios),
