@@ -202,7 +202,7 @@ def show(
         show_trial(loaded, trial, console)
 
 
-for command in (commands.export, commands.sample, commands.evaluate):
+for command in (commands.init, commands.export, commands.sample, commands.evaluate):
     app.command()(command)
 
 

@@ -1,4 +1,4 @@
-"""The commands on a run's trained generators: export, sample, evaluate."""
+"""Commands on files: shipped studies, and what a run's trials have left."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,6 +19,26 @@ RunsDir = Annotated[Path, typer.Option(help="Where runs are kept.")]
 WhichTrial = Annotated[
     str, typer.Option("--trial", metavar="N|best", help="A trial's number, or the best.")
 ]
+
+
+def init(
+    name: Annotated[str | None, typer.Argument(help="A shipped study; none: list them.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The file to write; default NAME.yaml.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over what is there.")] = False,
+) -> None:
+    """Write a shipped study's file here to begin from, or list them all."""
+    from gantune.shipped import find_shipped, shipped_studies, write_shipped
+
+    if name is None:
+        if out is not None:
+            raise UsageError("init --out FILE needs the name of a study; `gantune init` lists them")
+        studies = shipped_studies()
+        width = max(len(study.name) for study in studies)
+        for study in studies:
+            typer.echo(f"{study.name:{width}}  {study.question}")
+        return
+    written = write_shipped(find_shipped(name), out or Path(f"{name}.yaml"), force=force)
+    typer.echo(f"wrote {', '.join(map(str, written))}; try: gantune check {written[0]}")
 
 
 def export(

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "gantune"
 LAYERS = [
     {"errors", "seeds", "columns"},
     {"document", "storage", "lock", "parts"},
-    {"sources"},
+    {"sources", "shipped"},
     {"config", "extensions"},
     {"space"},
     {"walks"},
