@@ -30,6 +30,7 @@ LAYERS = [
     {"export", "evaluate"},
     {"tuning"},
     {"api", "display"},
+    {"follow"},
     {"commands"},
     {"cli", "__init__", "__main__"},
 ]
