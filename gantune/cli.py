@@ -219,7 +219,7 @@ def _follow(root: Path, trial: int | None) -> None:
         raise typer.Exit(INTERRUPTED) from None
 
 
-for command in (commands.init, commands.export, commands.sample, commands.evaluate):
+for command in (commands.init, commands.export, commands.sample, commands.evaluate, commands.prune):
     app.command()(command)
 
 

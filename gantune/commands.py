@@ -129,6 +129,26 @@ def evaluate(
     typer.echo(f"wrote {path}")
 
 
+def prune(
+    run: RunName,
+    keep_top: Annotated[
+        int | None, typer.Option(min=1, help="Trials that keep theirs; default the study's.")
+    ] = None,
+    last: Annotated[
+        bool, typer.Option("--last", help="Also what trials could be trained on from.")
+    ] = False,
+    runs_dir: RunsDir = Path("runs"),
+) -> None:
+    """Remove weights and pictures of ended trials that are not among the best."""
+    from gantune.disk import prune as prune_run
+    from gantune.loader import open_study
+    from gantune.paths import RunPaths
+
+    paths = RunPaths(find_run(run, runs_dir))
+    freed = prune_run(paths, open_study(paths.study), keep_top, keep_last=not last)
+    typer.echo(f"{paths.root}: freed {freed.size / 1e6:,.1f} MB of {freed.trials} trials")
+
+
 def is_run(run: str, runs_dir: Path) -> bool:
     """Whether a path or a name is a run's."""
     return any((root / "study.yaml").is_file() for root in (Path(run), runs_dir / run))

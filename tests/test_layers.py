@@ -20,7 +20,7 @@ LAYERS = [
     {"legality", "objectives", "starts"},
     {"checks"},
     {"loader"},
-    {"paths", "records", "checkpoints", "runinfo", "trial", "pictures"},
+    {"paths", "records", "checkpoints", "runinfo", "trial", "pictures", "disk"},
     {"diagnosis"},
     {"analysis"},
     {"metrics"},
