@@ -109,12 +109,12 @@ class CheckpointWriter:
 
 def drop_stale(folder: Path) -> None:
     """Removes all but the newest checkpoint of a trial that has ended."""
-    newest, *older = _metas(folder) or [None]
-    if newest is None:
+    metas = _metas(folder)
+    if not metas:
         return
-    for path in older:
+    for path in metas[1:]:
         path.unlink(missing_ok=True)
-    checkpoint = _read(newest)
+    checkpoint = _read(metas[0])
     for path in folder.glob("*.safetensors"):
         # Also of its own attempt: a crash between writing one and removing the one before.
         if checkpoint is None or path != checkpoint.path:
