@@ -8,6 +8,7 @@ one's.
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -83,6 +84,7 @@ class CheckpointWriter:
     def __init__(self, folder: Path, attempt: int) -> None:
         self._folder, self._attempt = folder, attempt
         self._weights: Path | None = None
+        self._seal: dict[str, str] = {}
 
     def write(self, data: bytes, meta: Mapping[str, Any]) -> None:
         """Replaces this attempt's checkpoint; the meta file is the moment at which it counts.
@@ -93,17 +95,47 @@ class CheckpointWriter:
         """
         weights = self._folder / f"{self._attempt:03d}-{meta['epoch']:06d}.safetensors"
         write_atomically(weights, data)
-        whole = {**meta, "weights": weights.name, "sha256": hashlib.sha256(data).hexdigest()}
-        write_json(self._folder / f"meta-{self._attempt:03d}.json", whole)
+        self._seal = {"weights": weights.name, "sha256": hashlib.sha256(data).hexdigest()}
+        self.amend(meta)
         if self._weights is not None and self._weights != weights:
             self._weights.unlink(missing_ok=True)
         self._weights = weights
 
+    def amend(self, meta: Mapping[str, Any]) -> None:
+        """Replaces the meta file alone; the weights stay those of the last :meth:`write`."""
+        path = self._folder / f"meta-{self._attempt:03d}.json"
+        write_json(path, {**meta, **self._seal})
+
 
 def drop_stale(folder: Path) -> None:
-    """Removes what attempts other than the newest left in a folder."""
-    for path in _metas(folder)[1:]:
-        attempt = path.stem.removeprefix("meta-")
+    """Removes all but the newest checkpoint of a trial that has ended."""
+    metas = _metas(folder)
+    if not metas:
+        return
+    for path in metas[1:]:
         path.unlink(missing_ok=True)
-        for weights in folder.glob(f"{attempt}-*.safetensors"):
-            weights.unlink(missing_ok=True)
+    checkpoint = _read(metas[0])
+    for path in folder.glob("*.safetensors"):
+        # Also of its own attempt: a crash between writing one and removing the one before.
+        if checkpoint is None or path != checkpoint.path:
+            path.unlink(missing_ok=True)
+
+
+def remove_checkpoint(folder: Path) -> int:
+    """Removes a checkpoint of all attempts; returns how many bytes it had.
+
+    The newest meta file is the last to go, then the weights: what a crash leaves is either the
+    newest checkpoint or none, and the next call removes it.
+    """
+    if not folder.is_dir():
+        return 0
+    metas = _metas(folder)[::-1]
+    freed = 0
+    for path in [*metas, *(path for path in folder.iterdir() if path not in metas)]:
+        with suppress(FileNotFoundError):
+            freed += path.stat().st_size
+            path.unlink()
+    # A worker that outlives its killed driver by seconds may still write here.
+    with suppress(OSError):
+        folder.rmdir()
+    return freed

@@ -189,12 +189,18 @@ def list_runs(runs_dir: RunsDir = Path("runs")) -> None:
 def show(
     run: RunName,
     trial: Annotated[int | None, typer.Argument(min=0, help="A trial's number.")] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Again as it changes, until the run has ended.")
+    ] = False,
     runs_dir: RunsDir = Path("runs"),
 ) -> None:
     """Show a run, or one of its trials."""
     from gantune.analysis.run import load
     from gantune.display import show_run, show_trial
 
+    if follow:
+        _follow(find_run(run, runs_dir), trial)
+        return
     loaded, console = load(find_run(run, runs_dir)), make_console()
     if trial is None:
         show_run(loaded, console)
@@ -202,7 +208,25 @@ def show(
         show_trial(loaded, trial, console)
 
 
-for command in (commands.export, commands.sample, commands.evaluate, commands.compare):
+def _follow(root: Path, trial: int | None) -> None:
+    from gantune.follow import follow
+
+    if trial is not None:
+        raise UsageError("--follow shows a whole run; leave the trial's number out")
+    try:
+        follow(root, make_console())
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+
+
+for command in (
+    commands.init,
+    commands.export,
+    commands.sample,
+    commands.evaluate,
+    commands.compare,
+    commands.prune,
+):
     app.command()(command)
 
 

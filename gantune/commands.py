@@ -1,4 +1,4 @@
-"""The commands on what runs have left: export, sample, evaluate, compare."""
+"""Commands on files: shipped studies, and what runs have left."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,6 +19,26 @@ RunsDir = Annotated[Path, typer.Option(help="Where runs are kept.")]
 WhichTrial = Annotated[
     str, typer.Option("--trial", metavar="N|best", help="A trial's number, or the best.")
 ]
+
+
+def init(
+    name: Annotated[str | None, typer.Argument(help="A shipped study; none: list them.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The file to write; default NAME.yaml.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over what is there.")] = False,
+) -> None:
+    """Write a shipped study's file here to begin from, or list them all."""
+    from gantune.shipped import find_shipped, shipped_studies, write_shipped
+
+    if name is None:
+        if out is not None:
+            raise UsageError("init --out FILE needs the name of a study; `gantune init` lists them")
+        studies = shipped_studies()
+        width = max(len(study.name) for study in studies)
+        for study in studies:
+            typer.echo(f"{study.name:{width}}  {study.question}")
+        return
+    written = write_shipped(find_shipped(name), out or Path(f"{name}.yaml"), force=force)
+    typer.echo(f"wrote {', '.join(map(str, written))}; try: gantune check {written[0]}")
 
 
 def export(
@@ -109,20 +129,7 @@ def evaluate(
     typer.echo(f"wrote {path}")
 
 
-def compare(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN RUN...", help="Two runs or more.")],
-    metric: Annotated[
-        str | None, typer.Option(help="A metric of every run; default their objective.")
-    ] = None,
-    runs_dir: RunsDir = Path("runs"),
-) -> None:
-    """Compare runs: what each reached, by which budget, how their studies differ."""
-    from gantune.analysis.compare import compare as compare_runs
-    from gantune.analysis.run import load
-    from gantune.comparison import show_comparison
-
-    loaded = [load(find_run(run, runs_dir)) for run in runs]
-    show_comparison(compare_runs(loaded, metric=metric), make_console())
+"""Commands on files: shipped studies, and what runs have left."""
 
 
 def is_run(run: str, runs_dir: Path) -> bool:

@@ -1,7 +1,9 @@
 """Trains trials for whoever asks: open, advance, close. Knows no ray.
 
 The host finds a trial's ``last`` checkpoint itself, sets the pace, and has written ``last`` (with
-the records in it) before it hands records out: nothing that a caller has seen can be lost.
+the records in it) before it hands records out: nothing that a caller has seen can be lost. Where
+weights are written every few epochs only, the records in ``last`` can be ahead of its weights; the
+epochs between are then trained again, and their records stay as they were.
 """
 
 import json
@@ -71,6 +73,7 @@ class _Open:
     unsent: bool = False
     pictures: dict[int, bytes] = field(default_factory=dict)
     best_weights: Tensors | None = None
+    saved: int | None = None
 
 
 class Host:
@@ -140,6 +143,7 @@ class Host:
         if trial.unsent:
             trial.unsent = False
             return Progress(list(trial.records), list(trial.steps), trial.status)
+        _catch_up(trial)
         began, sent, sent_steps = time.perf_counter(), len(trial.records), len(trial.steps)
         while trial.status == "running":
             _train_epoch(trial)
@@ -178,6 +182,12 @@ def _storage_errors() -> Iterator[None]:
         yield
     except OSError as error:
         raise StorageError(str(error)) from error
+
+
+def _catch_up(trial: _Open) -> None:
+    """Trains epochs again that have their records, but whose weights a crash has taken."""
+    while trial.status == "running" and trial.lane.epoch < len(trial.records):
+        trial.engine.epoch([trial.lane])
 
 
 def _train_epoch(trial: _Open) -> None:
@@ -233,33 +243,49 @@ def _picture(lane: Lane) -> bytes:
 
 def _write(trial: _Open) -> None:
     """Writes ``last`` last: it never speaks of a picture or a best that is not on disk."""
-    spec, lane = trial.lane.spec, trial.lane
+    spec = trial.lane.spec
     for epoch, picture in trial.pictures.items():
         write_atomically(samples_of(Path(spec.folder)) / picture_name(epoch), picture)
     trial.pictures.clear()
-    config = spec.config.model_dump(mode="json")
-    identity = {"trial_id": spec.trial_id, "number": spec.number, "seed": spec.seed}
+    about = {
+        "trial_id": spec.trial_id,
+        "number": spec.number,
+        "seed": spec.seed,
+        "config": spec.config.model_dump(mode="json"),
+    }
     if trial.best_weights is not None:
-        scored = [r for r in trial.records if r["objective"] is not None]
-        record = next(r for r in scored if r["objective"] == scored[-1]["best_objective"])
-        meta = {
-            **identity,
-            "epoch": record["epoch"],
-            "config": config,
-            "sample_shape": trial.engine.sample_shape,
-            "record": record,
-        }
-        trial.best.write(_encode(trial.best_weights), meta)
+        _write_best(trial, trial.best_weights, about)
         trial.best_weights = None
+    _write_last(trial, about)
+
+
+def _write_best(trial: _Open, weights: Tensors, about: Record) -> None:
+    scored = [r for r in trial.records if r["objective"] is not None]
+    record = next(r for r in scored if r["objective"] == scored[-1]["best_objective"])
+    shape = trial.engine.sample_shape
+    meta = {**about, "epoch": record["epoch"], "sample_shape": shape, "record": record}
+    trial.best.write(_encode(weights), meta)
+
+
+def _write_last(trial: _Open, about: Record) -> None:
+    """Records always, weights where they are due; ``epoch`` is that of the weights."""
+    spec, epoch = trial.lane.spec, trial.lane.epoch
+    is_due = trial.saved is None or epoch - trial.saved >= spec.last_every
+    # Others may take up a trial here: at its end, and where the scheduler decides.
+    is_due = is_due or trial.status != "running" or epoch in spec.rungs
+    saved = epoch if is_due else trial.saved
     meta = {
-        **identity,
-        "epoch": lane.epoch,
+        **about,
+        "epoch": saved,
         "status": trial.status,
-        "config": config,
         "records": trial.records,
         "steps": trial.steps,
     }
-    trial.last.write(_encode(flatten(lane.state)), meta)
+    if is_due:
+        trial.last.write(_encode(flatten(trial.lane.state)), meta)
+        trial.saved = saved
+    else:
+        trial.last.amend(meta)
 
 
 def _encode(tensors: Tensors) -> bytes:

@@ -198,6 +198,17 @@ class SampleGrids(Options):
     count: Annotated[int, Field(ge=1, le=1024)] = 64
 
 
+class Checkpoints(Options):
+    """Which weights stay on disk, and how often they are written."""
+
+    keep_top: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
+        10, description="So many of the best trials keep theirs when they have ended; null: all."
+    )
+    every: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        1, description="Epochs between two states that a trial goes on from after a crash."
+    )
+
+
 Logger = Literal["tensorboard"]
 """What else a run is written for, as it goes."""
 
@@ -225,6 +236,7 @@ class Study(Options):
     budget: Budget = Budget()
     resources: Resources = Resources()
     samples: SampleGrids = SampleGrids()
+    checkpoint: Checkpoints = Checkpoints()
     loggers: Annotated[tuple[Logger, ...], Field(strict=False, max_length=10)] = ()
     trial_seed: Annotated[int, Field(ge=0, lt=2**63)] | None = Field(
         None, description="Every trial's own seed; null: derived from trial.seed and its number."

@@ -36,6 +36,7 @@ class TrialSpec(Options):
         threads: Threads it may use.
         gpu: GPUs (or the share of one) that it was given.
         samples: Which epochs leave a picture of samples.
+        last_every: Epochs between two states that it goes on from after a crash.
         stop: Which verdicts end it.
     """
 
@@ -52,6 +53,7 @@ class TrialSpec(Options):
     threads: int
     gpu: float = 0.0
     samples: SampleGrids = SampleGrids()
+    last_every: int = 1
     stop: Stop = Stop()
 
     @property

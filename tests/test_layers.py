@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "gantune"
 LAYERS = [
     {"errors", "seeds", "columns"},
     {"document", "storage", "lock", "parts"},
-    {"sources"},
+    {"sources", "shipped"},
     {"config", "extensions"},
     {"space"},
     {"walks"},
@@ -20,7 +20,7 @@ LAYERS = [
     {"legality", "objectives", "starts"},
     {"checks"},
     {"loader"},
-    {"paths", "records", "checkpoints", "runinfo", "trial", "pictures", "pace"},
+    {"paths", "records", "checkpoints", "runinfo", "trial", "pictures", "pace", "disk"},
     {"diagnosis"},
     {"analysis"},
     {"metrics"},
@@ -31,7 +31,7 @@ LAYERS = [
     {"tuning"},
     {"api", "forecast"},
     {"display"},
-    {"comparison"},
+    {"comparison", "follow"},
     {"commands"},
     {"cli", "__init__", "__main__"},
 ]

@@ -154,7 +154,11 @@ class Run:
         checkpoint = read_checkpoint(self._paths.best(number))
         if checkpoint is None:
             folder = self._paths.best(number)
-            raise CheckpointError(f"{folder}: no whole checkpoint of trial {number}")
+            raise CheckpointError(
+                f"{folder}: no whole checkpoint of trial {number}; only the best trials keep "
+                f"theirs (checkpoint.keep_top); it can be trained again: "
+                f"`gantune train {self.root} --trial {number}`"
+            )
         shape = checkpoint.meta.get("sample_shape")
         return BestTrial(
             number=number,

@@ -199,6 +199,7 @@ class Conductor:
             threads=self.study.resources.cpu,
             gpu=self.study.resources.gpu,
             samples=self.study.samples,
+            last_every=self.study.checkpoint.every,
             stop=self.study.stop,
         )
 

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
 
+from gantune.disk import EndRow, best_ended, thin
 from gantune.errors import UsageError
 from gantune.paths import RunPaths
 from gantune.pictures import pngs_to_animation
@@ -24,8 +25,10 @@ class Animations:
     def resumed(self, rows: Sequence[dict[str, Any]]) -> None:
         """Makes up for those that a crash has prevented."""
         for row in rows:
-            if not self._paths.animation(row["number"]).exists():
-                self._make(row["number"])
+            number = row["number"]
+            # Without weights it was thinned: one picture is left, and no animation, on purpose.
+            if self._paths.best(number).is_dir() and not self._paths.animation(number).exists():
+                self._make(number)
 
     def began(self, spec: TrialSpec) -> None: ...
 
@@ -41,6 +44,31 @@ class Animations:
         animation = pngs_to_animation([path.read_bytes() for path in pictures])
         if animation is not None:
             write_atomically(self._paths.animation(number), animation)
+
+
+class Keeper:
+    """Keeps the disk small: removes what ended trials that are not among the best have left."""
+
+    def __init__(self, paths: RunPaths, study: Study) -> None:
+        self._paths, self._keep, self._sign = paths, study.checkpoint, study.objective.sign
+        self._best: list[EndRow] = []
+
+    def resumed(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Makes up for what a crash has prevented."""
+        self._thin(rows)
+
+    def began(self, spec: TrialSpec) -> None: ...
+
+    def recorded(self, number: int, records: Sequence[Record], steps: Sequence[Record]) -> None: ...
+
+    def ended(self, number: int, row: dict[str, Any]) -> None:
+        """Only the best of those before can have to make room."""
+        self._thin([*self._best, row])
+
+    def _thin(self, rows: Sequence[EndRow]) -> None:
+        thin(self._paths, rows, self._sign, self._keep)
+        if self._keep.keep_top is not None:
+            self._best = best_ended(rows, self._sign, self._keep.keep_top)
 
 
 class All:
@@ -90,4 +118,6 @@ def observed(paths: RunPaths, study: Study, progress: MakeProgress) -> Iterator[
             from gantune.tuning.tensorboard import TensorBoard  # an extra: maybe not installed
 
             observers.append(TensorBoard(paths))
+        # Last: the others may still want what it removes.
+        observers.append(Keeper(paths, study))
         yield All(observers)

@@ -184,13 +184,7 @@ class LineProgress:
 
     def ended(self, number: int, row: dict[str, Any]) -> None:
         self._board.ended(number, row)
-        by = f" by {row['stopped_by']}" if row["stopped_by"] else ""
-        why = f": {row['error']}" if row["error"] else ""
-        metric, value = self._board.study.objective.metric, _number(row["objective"])
-        self._print(
-            f"trial {number} {row['status']}{by} after {row['epochs']} epochs, "
-            f"best {metric} {value}{why}"
-        )
+        self._print(end_line(row, self._board.study.objective.metric))
 
     def _tell(self, notice: str) -> None:
         self._print(f"note: {notice}")
@@ -199,6 +193,16 @@ class LineProgress:
         self._shown = time.monotonic()
         elapsed = _duration(self._shown - self._board.started)
         self._console.print(f"[{elapsed}] {line}", markup=False, highlight=False, soft_wrap=True)
+
+
+def end_line(row: dict[str, Any], metric: str) -> str:
+    """A trial's end row as a line."""
+    by = f" by {row['stopped_by']}" if row["stopped_by"] else ""
+    why = f": {row['error']}" if row["error"] else ""
+    return (
+        f"trial {row['number']} {row['status']}{by} after {row['epochs']} epochs, "
+        f"best {metric} {_number(row['objective'])}{why}"
+    )
 
 
 def _number(value: float | None) -> str:
