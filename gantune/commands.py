@@ -129,7 +129,40 @@ def evaluate(
     typer.echo(f"wrote {path}")
 
 
-"""Commands on files: shipped studies, and what runs have left."""
+def compare(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN RUN...", help="Two runs or more.")],
+    metric: Annotated[
+        str | None, typer.Option(help="A metric of every run; default their objective.")
+    ] = None,
+    runs_dir: RunsDir = Path("runs"),
+) -> None:
+    """Compare runs: what each reached, by which budget, how their studies differ."""
+    from gantune.analysis.compare import compare as compare_runs
+    from gantune.analysis.run import load
+    from gantune.comparison import show_comparison
+
+    loaded = [load(find_run(run, runs_dir)) for run in runs]
+    show_comparison(compare_runs(loaded, metric=metric), make_console())
+
+
+def prune(
+    run: RunName,
+    keep_top: Annotated[
+        int | None, typer.Option(min=1, help="Trials that keep theirs; default the study's.")
+    ] = None,
+    last: Annotated[
+        bool, typer.Option("--last", help="Also what trials could be trained on from.")
+    ] = False,
+    runs_dir: RunsDir = Path("runs"),
+) -> None:
+    """Remove weights and pictures of ended trials that are not among the best."""
+    from gantune.disk import prune as prune_run
+    from gantune.loader import open_study
+    from gantune.paths import RunPaths
+
+    paths = RunPaths(find_run(run, runs_dir))
+    freed = prune_run(paths, open_study(paths.study), keep_top, keep_last=not last)
+    typer.echo(f"{paths.root}: freed {freed.size / 1e6:,.1f} MB of {freed.trials} trials")
 
 
 def is_run(run: str, runs_dir: Path) -> bool:
