@@ -14,7 +14,8 @@ from stop_studies import EPOCHS, STOP, STUDIES, TRIALS
 
 from gantune.columns import EPOCHS as COLUMNS
 from gantune.columns import TIMES
-from gantune.study import Asha, Stop
+from gantune.strategy import Asha
+from gantune.study import Stop
 
 LEFT_OUT = {*TIMES, "trial_id", "seq", "evidence", "extra_metrics", "number", "epoch"}
 KEYS = ("study", "arm", "seed", "number", "epoch")

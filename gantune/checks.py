@@ -14,7 +14,8 @@ from gantune.objectives import objective_problems, what_lacks
 from gantune.parts.foreign import EXTRA_METRICS
 from gantune.space import Parameter, ParameterSpec, Space
 from gantune.starts import as_keys, flat
-from gantune.study import OBJECTIVES, Asha, GridSearch, Study, with_values
+from gantune.strategy import Asha, GridSearch
+from gantune.study import OBJECTIVES, Study, with_values
 from gantune.walks import grid, probes
 
 MAX_EXAMPLES = 3

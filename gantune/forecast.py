@@ -6,7 +6,8 @@ from gantune.checks import search_space
 from gantune.config import rounds_per_epoch
 from gantune.pace import images_per_epoch
 from gantune.starts import base_problem, start_keys
-from gantune.study import Asha, GridSearch, Study
+from gantune.strategy import Asha, GridSearch
+from gantune.study import Study
 
 
 def forecast(study: Study) -> Iterator[str]:

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from gantune.config import TrialConfig, rounds_per_epoch
-from gantune.study import Asha, Study
+from gantune.strategy import Asha
+from gantune.study import Study
 
 
 class Pace(NamedTuple):

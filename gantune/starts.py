@@ -5,7 +5,8 @@ from typing import Any
 
 from gantune.errors import UsageError
 from gantune.space import RATIO, Parameter, Space, encode, propose
-from gantune.study import GridSearch, Study
+from gantune.strategy import GridSearch
+from gantune.study import Study
 
 BASE: Mapping[str, Any] = {}
 """The base trial: no value other than its own."""

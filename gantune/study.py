@@ -3,14 +3,15 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, Tag, model_validator
+from pydantic import Field, model_validator
 
 from gantune.columns import VerdictName
 from gantune.config import TrialConfig, sections_at
 from gantune.extensions import Extensions
-from gantune.parts.base import Options, by_name
+from gantune.parts.base import Options
 from gantune.parts.foreign import EXTRA_METRICS
 from gantune.space import ParameterSpec
+from gantune.strategy import Asha, Budget, NoScheduler, Sampler, Scheduler, Tpe
 
 NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 
@@ -53,107 +54,6 @@ class Objective(Options):
         if self.goal is None and self.metric in EXTRA_METRICS:
             return EXTRA_METRICS[self.metric].goal
         return self.goal or OBJECTIVES[self.metric]
-
-
-SamplerSeed = Annotated[int, Field(ge=0, lt=2**63)]
-StartupTrials = Annotated[int, Field(ge=1, le=100_000)]
-
-
-class Tpe(Options):
-    """Optuna's multivariate tree-structured Parzen estimator with constant liar."""
-
-    name: Literal["tpe"] = "tpe"
-    seed: SamplerSeed = 0
-    startup_trials: StartupTrials = Field(10, description="Random trials before the model is used.")
-
-
-class RandomSearch(Options):
-    """Independent draws."""
-
-    name: Literal["random"] = "random"
-    seed: SamplerSeed = 0
-
-
-class GridSearch(Options):
-    """Every combination of a finite space, each once."""
-
-    name: Literal["grid"] = "grid"
-    seed: SamplerSeed = 0
-
-
-class Qmc(Options):
-    """A scrambled Sobol sequence: spread more evenly than random draws."""
-
-    name: Literal["qmc"] = "qmc"
-    seed: SamplerSeed = 0
-
-
-class Gp(Options):
-    """Bayesian optimisation with a Gaussian process; learns from trials that ran to their end."""
-
-    name: Literal["gp"] = "gp"
-    seed: SamplerSeed = 0
-    startup_trials: StartupTrials = Field(
-        10, description="Trials that ran to their end before the model is used."
-    )
-
-
-Sampler = Annotated[
-    Annotated[Tpe, Tag("tpe")]
-    | Annotated[RandomSearch, Tag("random")]
-    | Annotated[GridSearch, Tag("grid")]
-    | Annotated[Qmc, Tag("qmc")]
-    | Annotated[Gp, Tag("gp")],
-    by_name("tpe"),
-]
-
-
-Seconds = Annotated[float, Field(gt=0, le=1e9)]
-
-
-class Asha(Options):
-    """Asynchronous successive halving (Li et al., arXiv 1810.05934), the stopping variant."""
-
-    name: Literal["asha"] = "asha"
-    unit: Literal["epochs", "images", "seconds"] = Field(
-        "epochs",
-        description="What rungs count: a trial's epochs; images, as many as the base trial sees in "
-        "so many epochs; or a trial's own seconds.",
-    )
-    grace_epochs: Annotated[int, Field(ge=1, le=1_000_000)] = 5
-    grace_seconds: Seconds | None = Field(None, description="The first rung, in seconds.")
-    max_seconds: Seconds | None = Field(None, description="The longest that a trial runs.")
-    reduction_factor: Annotated[int, Field(ge=2, le=100)] = 3
-
-    @model_validator(mode="after")
-    def _has_its_unit(self) -> "Asha":
-        given = self.grace_seconds is not None, self.max_seconds is not None
-        if self.unit == "seconds" and not all(given):
-            raise ValueError("rungs in seconds need grace_seconds and max_seconds")
-        if self.unit != "seconds" and any(given):
-            raise ValueError("grace_seconds and max_seconds are for unit: seconds")
-        return self
-
-
-class NoScheduler(Options):
-    """Every trial runs to its end."""
-
-    name: Literal["none"] = "none"
-
-
-class Budget(Options):
-    """How much the search may use."""
-
-    trials: Annotated[int, Field(ge=1, le=1_000_000)] = 20
-    epochs: Annotated[int, Field(ge=1, le=10**12)] | None = Field(
-        None, description="Of all trials together; null: no limit."
-    )
-    hours: Annotated[float, Field(gt=0, le=1e6)] | None = Field(
-        None, description="On the clock, over all sessions; null: no limit."
-    )
-    gpu_hours: Annotated[float, Field(gt=0, le=1e9)] | None = Field(
-        None, description="Hours of all trials times their share of GPUs; null: no limit."
-    )
 
 
 class Stop(Options):
@@ -211,11 +111,6 @@ class Checkpoints(Options):
 
 Logger = Literal["tensorboard"]
 """What else a run is written for, as it goes."""
-
-
-Scheduler = Annotated[
-    Annotated[Asha, Tag("asha")] | Annotated[NoScheduler, Tag("none")], by_name("asha")
-]
 
 
 class Study(Options):

@@ -14,7 +14,7 @@ LAYERS = [
     {"document", "storage", "lock", "parts"},
     {"sources", "shipped"},
     {"config", "extensions"},
-    {"space"},
+    {"space", "strategy"},
     {"walks"},
     {"study"},
     {"legality", "objectives", "starts"},

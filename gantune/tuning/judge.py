@@ -9,7 +9,8 @@ from gantune.config import TrialConfig
 from gantune.diagnosis.context import context_of
 from gantune.diagnosis.verdicts import Verdict, diagnose
 from gantune.pace import Pace, pace_of
-from gantune.study import Asha, Study, with_values
+from gantune.strategy import Asha
+from gantune.study import Study, with_values
 from gantune.trial import Record, ends_by_verdict
 from gantune.tuning.ledger import Ledger
 from gantune.tuning.outcome import Outcome

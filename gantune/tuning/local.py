@@ -8,7 +8,8 @@ from gantune.host import Host, Progress, worker_name
 from gantune.lock import hold_lock
 from gantune.paths import RunPaths
 from gantune.runinfo import begin_session
-from gantune.study import Budget, Study
+from gantune.strategy import Budget
+from gantune.study import Study
 from gantune.trial import REPORT_S, TrialSpec
 from gantune.tuning.conductor import Conductor
 from gantune.tuning.lifecycle import (

@@ -20,7 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from gantune.seeds import derive_seed
 from gantune.space import Space
-from gantune.study import Gp, GridSearch, Qmc, RandomSearch, Sampler, Tpe
+from gantune.strategy import Gp, GridSearch, Qmc, RandomSearch, Sampler, Tpe
 from gantune.walks import grid
 
 Fresh = Callable[[int, int], BaseSampler]

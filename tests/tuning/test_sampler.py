@@ -9,7 +9,8 @@ from optuna.trial import TrialState
 
 from gantune.checks import search_space
 from gantune.space import propose
-from gantune.study import Gp, GridSearch, Qmc, RandomSearch, Sampler, Study, Tpe
+from gantune.strategy import Gp, GridSearch, Qmc, RandomSearch, Sampler, Tpe
+from gantune.study import Study
 from gantune.tuning.sampler import Seeded
 
 SEARCH = {
