@@ -164,10 +164,10 @@ class SignalTracker:
             return None
         recent = list(self._histograms)[-WINDOW:]
         size = len(recent[-1])
-        empty = sum(max(shares) < FEW / size for shares in zip(*recent, strict=True))
+        empty: int = sum(max(shares) < FEW / size for shares in zip(*recent, strict=True))
         # Of n samples of K even modes, K exp(-n/K) get none by chance.
         chance = size * math.exp(-counted(record, self._context) / size)
-        return max(0, empty - math.ceil(chance - 0.5))
+        return max(0, empty - round(chance))
 
 
 def number(record: Mapping[str, Any], column: str) -> float | None:
