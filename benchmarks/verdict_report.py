@@ -33,6 +33,10 @@ writes this page. `tests/diagnosis/test_planted_faults.py` asserts its claims.
   and mode_dropping and oscillating were defined anew: what a recent epoch has served is not lost.
   The held-out runs here are fresh: seeds from 2 on, none of which had been trained before, and
   studies that had never been run (`ring_relativistic`, `grid_hinge`, `grid_least_squares`).
+- That `mode_dropping` and `oscillating` spare runs whose last epochs serve all modes follows from
+  their definition and that of a healthy run. It is no evidence that they find what they should.
+- What the median of three epochs says and what is true at the end can differ: runs that wander
+  between two truths are mostly among those that did not take.
 - Macro F1 is the mean of the F1 of each truth. A false alarm is a healthy run that is called
   anything else.
 - Small networks, 8 to 12 short epochs: what the figures mean for other networks is not known.
@@ -40,13 +44,11 @@ writes this page. `tests/diagnosis/test_planted_faults.py` asserts its claims.
 
 NO_LABELS = """
 The digits with their labels withheld: features are random convolutions, and a verdict sees no
-modes. The truth is measured with the labels all the same. {fit}
-"""
-
-FIT = (
-    "The two thresholds for this case were set on the runs of `unlabelled_non_saturating`; the "
-    "runs here are of other losses and seeds."
-)
+modes. The truth is measured with the labels all the same. The threshold (pairs at most 0.9 as far
+apart as the data's) was set on the runs of `unlabelled_non_saturating`; the runs here are of other
+losses and seeds. A collapse onto one class that keeps the variety of that class cannot be seen by
+distances of pairs: real digits of one class are 0.7 to 1 as far apart as digits of all classes.
+Dominance and memorization were not planted here."""
 
 CLAIM = """
 `generator_dominates`, `mode_dropping`, `oscillating` and `undertrained` have no truth but their
@@ -80,7 +82,7 @@ def report(runs: Sequence[PlantedRun], machine: str) -> str:
     for half, title in TITLES.items():
         lines.append(f"## {title}")
         if half == "blind":
-            lines.append(NO_LABELS.format(fit=FIT))
+            lines.append(NO_LABELS)
         lines += ["", *_summary([one for one in judged if one.run.half == half])]
     lines += ["## Verdicts without a truth", CLAIM, *_shown(judged)]
     return "\n".join([*lines, "## Plants that did not take", "", *_left_out(judged), ""])
@@ -90,10 +92,12 @@ def _summary(judged: Sequence[Judged]) -> list[str]:
     """Figures, the confusion matrix, every mistake."""
     counts = Counts.of_runs(judged)
     well, alarms = counts.runs("healthy"), counts.missed("healthy")
+    diverged = counts.runs("diverged")
+    missed = f"divergences missed: **{counts.missed('diverged')} of {diverged}**, "
+    shown = missed if diverged else ""
     lines = [
-        f"{counts.of.total()} runs: macro F1 **{counts.macro_f1:.3f}**, divergences missed: "
-        f"**{counts.missed('diverged')} of {counts.runs('diverged')}**, false alarms: "
-        f"**{alarms} of {well}** healthy runs ({alarms / well:.1%}).",
+        f"{counts.of.total()} runs: macro F1 **{counts.macro_f1:.3f}**, {shown}"
+        f"false alarms: **{alarms} of {well}** healthy runs ({alarms / well:.1%}).",
         "",
         f"| truth \\ verdict | {' | '.join(counts.verdicts)} | runs | F1 |",
         f"|---{'|---' * (len(counts.verdicts) + 2)}|",

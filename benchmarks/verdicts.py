@@ -23,16 +23,8 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent))
 
 from machine import describe
-from plants import (
-    CLASSES,
-    SHOWN,
-    STUDIES,
-    Plant,
-    configure,
-    plants,
-    with_labels,
-    withhold_labels,
-)
+from plant_studies import CLASSES, STUDIES
+from plants import SHOWN, Plant, configure, plants, with_labels, withhold_labels
 from verdict_records import from_line, load, machine_of, save
 from verdict_report import report
 

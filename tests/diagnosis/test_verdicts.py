@@ -197,6 +197,9 @@ def test_without_labels_samples_that_are_alike_are_a_collapse() -> None:
     verdict = diagnose(records, UNLABELLED)
     assert (verdict.name, verdict.epoch) == ("mode_collapse", 6)
     assert "samples are 0.05 as far apart as the data (at most 0.9)" in verdict.evidence
+    # Far from the data, and not alike: points everywhere reach all of the data.
+    noise = [unlabelled(well(e, **{**fault, "recall": 0.7})) for e in range(1, 7)]
+    assert diagnose(noise, UNLABELLED).name == "healthy"
     few = [unlabelled(well(e, vendi=1.05, coverage=0.02)) for e in range(1, 7)]
     assert "1.05 effectively distinct" in diagnose(few, UNLABELLED).evidence
     dropping = [unlabelled(well(e, recall=0.01, coverage=0.12)) for e in range(1, 7)]
