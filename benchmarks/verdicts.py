@@ -1,51 +1,40 @@
 """Plants faults in small GANs and counts what the verdicts say of them.
 
-    python benchmarks/verdicts.py run --runs verdicts.jsonl --mnist DIR [--seeds 2] [--minutes 20]
-    python benchmarks/verdicts.py table --runs verdicts.jsonl --out benchmarks/results/verdicts.md
+    python benchmarks/verdicts.py run --runs verdicts.jsonl --mnist DIR [--minutes 20]
+    python benchmarks/verdicts.py pack --runs verdicts.jsonl --out reports/verdicts
+    python benchmarks/verdicts.py table --out reports/verdicts
 
 ``run`` trains; it adds a line per run (its records and the truth) to the file and goes on where it
-stopped. ``table`` diagnoses the records again: thresholds change without training anything. Half of
-the studies set the thresholds, the other half is held out.
+stopped. ``pack`` keeps what a verdict reads as two small tables. ``table`` diagnoses those again
+and writes the report: thresholds change without training anything.
 """
 
 import argparse
 import json
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from confusion import Judged, left_out, summary, truth_of
 from machine import describe
-from plants import SEEDS, STUDIES, Plant, configure, plants
+from plant_studies import CLASSES, STUDIES
+from plants import SHOWN, Plant, configure, plants, with_labels, withhold_labels
+from verdict_records import from_line, load, machine_of, save
+from verdict_report import report
 
 from gantune.config import TrialConfig
 from gantune.diagnosis.context import context_of
-from gantune.diagnosis.verdicts import diagnose
 from gantune.engine.draws import draw_latents, keyed_generator
 from gantune.engine.engine import Engine, Lane, generate
 from gantune.engine.materials import Materials, make_materials, materials_key
 from gantune.metrics.evaluator import Evaluator
 from gantune.trial import TrialSpec
-
-HEAD = """# What the verdicts say of planted faults
-
-`python benchmarks/verdicts.py run`, then `table`: {runs} runs of small networks (`plants.py`), each
-with a fault planted in it or none. {machine}.
-
-Truth is measured apart from what a verdict sees, at the end of each run: parameters that are not
-finite (diverged); 10,000 samples whose modes are as good as sqrt(K) of K or fewer (mode collapse);
-at least 5% of 1,000 samples copies in pixels (memorizing); all modes, exp(-KL) of 0.75 and coverage
-of 0.15 (healthy); dominance by the plant. A plant that did not take is left out and listed.
-
-While the thresholds were set, verdicts on runs of seed 0 of the held-out half were seen once: 12
-healthy ones, 7 that memorize and 2 that collapse. Seed 1 was trained after the thresholds were
-final. Macro F1 is the mean over the truths; what is said of runs that are left out does not count.
-"""
 
 CPU = torch.device("cpu")
 TRUTH_SAMPLES = 10_000
@@ -57,8 +46,23 @@ memorize, take a third; samples of these small networks are noisier.)
 """
 
 
-def train(plant: Plant, config: TrialConfig, materials: Materials) -> dict[str, Any]:
+class Shared:
+    """Materials, made once for all runs that can use them."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, Materials] = {}
+
+    def get(self, config: TrialConfig) -> Materials:
+        """What a run is trained on and measured by."""
+        key = materials_key(config)
+        if key not in self._made:
+            self._made[key] = make_materials(config)
+        return self._made[key]
+
+
+def train(plant: Plant, config: TrialConfig, shared: Shared) -> dict[str, Any]:
     """Trains a run and measures what became of it, on samples no verdict sees."""
+    materials = shared.get(config)
     engine = Engine(materials, CPU)
     spec = TrialSpec(
         trial_id=plant.key,
@@ -81,8 +85,11 @@ def train(plant: Plant, config: TrialConfig, materials: Materials) -> dict[str, 
         records.append({**result.record, **end})
     truth = {"is_finite": diverged is None}
     if diverged is None:
-        truth |= measure(lane, materials)
-    return {"key": plant.key, **plant._asdict(), "records": records, "truth": truth}
+        is_known = materials.dataset.classes is not None
+        truth |= measure(lane, materials if is_known else shared.get(with_labels(config)))
+    context = asdict(context_of(config))
+    line = {"key": plant.key, **plant._asdict(), "context": context}
+    return {**line, "records": records, "truth": truth}
 
 
 def measure(lane: Lane, materials: Materials) -> dict[str, Any]:
@@ -100,76 +107,55 @@ def measure(lane: Lane, materials: Materials) -> dict[str, Any]:
     return scores
 
 
-def run(path: Path, mnist: str, seeds: int, minutes: float) -> None:
+def run(path: Path, mnist: str, minutes: float) -> None:
     """Trains what is not in the file yet."""
     torch.set_num_threads(1)
     done = {json.loads(line)["key"] for line in path.open()} if path.exists() else set()
-    shared: dict[str, Materials] = {}
+    shared = Shared()
     began = time.monotonic()
-    for plant in plants(seeds):
-        if plant.key in done:
-            continue
-        if time.monotonic() - began > 60 * minutes:
-            break
-        config = configure(plant, mnist)
-        key = materials_key(config)
-        if key not in shared:
-            shared[key] = make_materials(config)
-        line = json.dumps(train(plant, config, shared[key]), allow_nan=False)
-        with path.open("a") as file:
-            file.write(line + "\n")
-        print(plant.key, f"{time.monotonic() - began:.0f} s", flush=True)
+    with TemporaryDirectory() as folder:
+        digits = Path(folder) / "digits.npz"
+        withhold_labels(digits)
+        for plant in plants():
+            if plant.key in done:
+                continue
+            if time.monotonic() - began > 60 * minutes:
+                break
+            config = configure(plant, mnist, str(digits))
+            line = json.dumps(train(plant, config, shared), allow_nan=False)
+            with path.open("a") as file:
+                file.write(line + "\n")
+            print(plant.key, f"{time.monotonic() - began:.0f} s", flush=True)
 
 
-def judge(path: Path, mnist: str) -> list[Judged]:
-    """Diagnoses every run of a file."""
-    judged = []
+def pack(path: Path, folder: Path) -> None:
+    """Keeps of a file of runs what is needed to diagnose them again."""
+    runs = []
     for line in path.open():
         run = json.loads(line)
-        plant = Plant(run["study"], run["fault"], run["variant"], run["seed"])
-        context = context_of(configure(plant, mnist))
-        assert context.modes is not None
-        verdict = diagnose(run["records"], context)
-        truth = truth_of(plant.fault, run["truth"], context.modes)
-        half = STUDIES[plant.study].half
-        judged.append(Judged(plant.key, half, plant.fault, truth, verdict.name, verdict.evidence))
-    return judged
-
-
-def table(runs: list[Judged]) -> str:
-    """The report."""
-    held, used = ([run for run in runs if run.half == half] for half in ("held", "set"))
-    return "\n".join(
-        [
-            HEAD.format(runs=len(runs), machine=describe()),
-            "## Held out\n",
-            *summary(held),
-            "\n## The half that set the thresholds\n",
-            *summary(used),
-            "\n## Left out\n",
-            *left_out(runs),
-            "",
-        ]
-    )
+        study = STUDIES[run["study"]]
+        half = "shown" if run["fault"] in SHOWN else study.half
+        runs.append(from_line(line, half, CLASSES[study.data]))
+    folder.mkdir(parents=True, exist_ok=True)
+    save(runs, folder, describe())
 
 
 def main() -> None:
-    """Trains, or prints the table and writes it."""
+    """Trains, packs, or writes the report."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=("run", "table"))
-    parser.add_argument("--runs", type=Path, required=True)
+    parser.add_argument("what", choices=("run", "pack", "table"))
+    parser.add_argument("--runs", type=Path, default=Path("verdicts.jsonl"))
     parser.add_argument("--mnist", default="data", help="folder with IDX files of digits")
-    parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument("--minutes", type=float, default=20)
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--out", type=Path, default=Path("reports/verdicts"))
     options = parser.parse_args()
     if options.what == "run":
-        run(options.runs, options.mnist, options.seeds, options.minutes)
-        return
-    text = table(judge(options.runs, options.mnist))
-    print(text)
-    if options.out:
-        options.out.write_text(text)
+        run(options.runs, options.mnist, options.minutes)
+    elif options.what == "pack":
+        pack(options.runs, options.out)
+    else:
+        text = report(load(options.out), machine_of(options.out))
+        (options.out / "README.md").write_text(text)
 
 
 if __name__ == "__main__":

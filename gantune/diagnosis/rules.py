@@ -15,22 +15,31 @@ def mode_collapse(s: Signals, c: Context) -> str | None:
     if _is_beaten(s) and _is_stuck(s):
         # A generator that never left its place has no modes to lose; its noise falls into some.
         return None
-    coverage, spread, vendi = s["coverage"], s["pair_distance_ratio"], s["vendi"]
     if s.mode_share is not None and c.modes:
         border = c.modes**-T.collapse_exponent
-        if s.mode_share > border or (coverage or 0.0) > T.collapse_reach:
+        if s.mode_share > border or (s["coverage"] or 0.0) > T.collapse_reach:
             return None
         served = f"modes are served as by {s.mode_share * c.modes:.1f} of {c.modes}"
         return _join(_top(s, c), f"{served} (at most {border * c.modes:.1f})", *_quality(s))
+    return _alike(s)
+
+
+def _alike(s: Signals) -> str | None:
+    """A collapse where no mode is known."""
+    coverage, recall = s["coverage"], s["recall"]
+    spread, vendi = s["pair_distance_ratio"], s["vendi"]
     if coverage is not None and coverage > T.collapse_coverage:
         return None
     if spread is not None:
+        if spread > T.collapse_spread or (recall is not None and recall > T.dropping_recall):
+            return None
         text = f"samples are {spread:.2g} as far apart as the data (at most {T.collapse_spread})"
-        return _join(text, *_quality(s)) if spread <= T.collapse_spread else None
+        return _join(text, *_quality(s))
     if vendi is None or coverage is None or vendi > T.collapse_vendi:
         return None
-    text = f"{vendi:.2f} effectively distinct samples (at most {T.collapse_vendi})"
-    return _join(text, *_quality(s))
+    return _join(
+        f"{vendi:.2f} effectively distinct samples (at most {T.collapse_vendi})", *_quality(s)
+    )
 
 
 def discriminator_dominates(s: Signals, c: Context) -> str | None:
@@ -61,14 +70,13 @@ def memorizing(s: Signals, c: Context) -> str | None:
 
 
 def mode_dropping(s: Signals, c: Context) -> str | None:
-    """Some of the modes have few samples; without modes, plausible samples of little variety."""
-    if s.mode_share is not None and c.modes:
-        if s.mode_share > T.dropping_share:
+    """No recent epoch serves some of the modes; without modes, plausible samples, all alike."""
+    if s.best_share is not None and c.modes:
+        least = T.dropping_lacking * c.modes
+        if s.best_share > T.dropping_share or s.lacking is None or s.lacking < least:
             return None
-        border = T.dropping_share * c.modes
-        served = f"modes are served as by {s.mode_share * c.modes:.1f} of {c.modes}"
-        have = f"{s.modes} have a tenth of a fair share"
-        return _join(f"{served} (at most {border:.1f})", have, *_quality(s))
+        lack = f"{s.lacking} of {c.modes} modes have less than a tenth of a fair share"
+        return _join(f"{lack} (at least {least:.1f})", _served(s.best_share, c), *_quality(s))
     precision, recall = s["precision"], s["recall"]
     if precision is None or recall is None or s["coverage"] is None:
         return None
@@ -81,13 +89,16 @@ def mode_dropping(s: Signals, c: Context) -> str | None:
 
 
 def oscillating(s: Signals, c: Context) -> str | None:
-    """Samples wander from mode to mode; without modes, D's loss swings."""
-    if s.turnover is not None:
-        if s.turnover < T.turnover:
+    """Modes come and go, and no epoch serves them all; without modes, D's loss swings."""
+    if s.turnover is not None and s.wandering is not None and s.best_share is not None and c.modes:
+        least = T.wandering * c.modes
+        if s.turnover < T.turnover or s.wandering < least or s.best_share > T.dropping_share:
             return None
-        return (
-            f"{s.turnover:.0%} of the samples change their mode from an epoch to the next "
-            f"(at least {T.turnover:.0%})"
+        changed = f"{s.turnover:.0%} of the samples change their mode from an epoch to the next"
+        return _join(
+            f"{s.wandering} of {c.modes} modes came and went (at least {least:.1f})",
+            f"{changed} (at least {T.turnover:.0%})",
+            _served(s.best_share, c),
         )
     if s.loss_variation is None or s.turns is None or s.mode_share is not None:
         return None
@@ -123,7 +134,8 @@ RULES: dict[VerdictName, Rule] = {
 
 def healthy(s: Signals, c: Context) -> str:
     """What is there to see where nothing is wrong."""
-    modes = f"{s.modes} of {c.modes} modes" if s.modes is not None else None
+    there = None if s.lacking is None or c.modes is None else c.modes - s.lacking
+    modes = f"{there} of {c.modes} modes" if there is not None else None
     return _join(modes, *_quality(s)) or "no metric says otherwise"
 
 
@@ -156,6 +168,12 @@ def _top(s: Signals, c: Context) -> str | None:
     entropy = s["mode_entropy"]
     shown = f" (entropy {entropy:.2f} of 1)" if entropy is not None else ""
     return f"{count} of {c.modes} modes {holds} {share:.0%} of samples{shown}"
+
+
+def _served(best_share: float, c: Context) -> str:
+    assert c.modes is not None
+    at_best = f"at best modes are served as by {best_share * c.modes:.1f} of {c.modes}"
+    return f"{at_best} (at most {T.dropping_share * c.modes:.1f})"
 
 
 def _quality(s: Signals, *, score: bool = True) -> list[str | None]:

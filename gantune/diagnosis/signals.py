@@ -36,6 +36,9 @@ SMOOTHED = (
 )
 """Columns that are smoothed as they are."""
 
+FEW, SERVED = 0.1, 0.5
+"""Of a fair share, 1/K: a mode with less than FEW is lacking, one with SERVED is there."""
+
 OF_MODES = ("mode_share", "mode_entropy")
 """What is smoothed where a histogram of modes says something."""
 
@@ -49,13 +52,18 @@ class Signals:
         values: The median of the last WINDOW known values of each column in SMOOTHED that has any.
         mode_share: exp(-KL(generated modes || the data's)), smoothed: 1 where they are the data's,
             1/K where all samples are in one of K even modes. None where modes are not known.
-        modes: Modes with a tenth of a fair share of the samples at least; None likewise.
+        best_share: The best of the last WINDOW values behind mode_share: what a generator served
+            in any of them it has not lost. None likewise.
+        lacking: Modes with less than FEW of a fair share of the samples in each of the last WINDOW
+            histograms, without those that chance leaves so; None likewise.
         top: (n, share): the n fullest modes hold this share of the samples; None likewise.
         d_score: How well D tells real from generated samples, 0.5 to 1 (below: it is fooled): its
             accuracy, or its AUC where the loss has no threshold.
         d_score_name: Which of both, in words.
         turnover: Share of the samples that change their mode from an epoch to the next, without
             what chance adds, median of SWING_WINDOW; None where modes are not known, or too early.
+        wandering: Modes that came and went, or went and came, within SWING_WINDOW histograms: from
+            less than FEW of a fair share to SERVED, and back. None likewise.
         loss_variation: Standard deviation of D's loss over the last SWING_WINDOW epochs over its
             mean size; None too early.
         turns: Share of the inner epochs of that window at which D's loss turned.
@@ -68,11 +76,13 @@ class Signals:
     epoch: int
     values: Mapping[str, float]
     mode_share: float | None
-    modes: int | None
+    best_share: float | None
+    lacking: int | None
     top: tuple[int, float] | None
     d_score: float | None
     d_score_name: str
     turnover: float | None
+    wandering: int | None
     loss_variation: float | None
     turns: float | None
     movement: float | None
@@ -88,7 +98,7 @@ class SignalTracker:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._windows = {name: deque[float](maxlen=WINDOW) for name in (*SMOOTHED, *OF_MODES)}
-        self._histogram: Sequence[float] | None = None
+        self._histograms: deque[Sequence[float]] = deque(maxlen=SWING_WINDOW)
         self._turnover: deque[float] = deque(maxlen=SWING_WINDOW)
         self._losses: deque[float] = deque(maxlen=SWING_WINDOW)
         self._distances: list[tuple[int, float]] = []
@@ -110,11 +120,13 @@ class SignalTracker:
             epoch=record["epoch"],
             values=values,
             mode_share=share,
-            modes=_filled(self._histogram) if share is not None else None,
-            top=_top(self._histogram) if share is not None else None,
+            best_share=max(self._windows["mode_share"], default=None),
+            lacking=self._lacking(record) if share is not None else None,
+            top=_top(self._histograms) if share is not None else None,
             d_score=values.get(score),
             d_score_name="discriminator accuracy" if score == "d_acc" else "discriminator AUC",
             turnover=_full_median(self._turnover),
+            wandering=_wandering(self._histograms),
             loss_variation=_variation(self._losses),
             turns=_turns(self._losses),
             movement=_movement(self._distances[-WINDOW - 1 :]),
@@ -130,7 +142,7 @@ class SignalTracker:
         samples = counted(record, context)
         if context.modes is None or samples < 2 * context.modes:
             # Of a mixture with hardly a sample near any mode: what was known of them is over.
-            self._histogram = None
+            self._histograms.clear()
             for name in OF_MODES:
                 self._windows[name].clear()
             return
@@ -139,12 +151,23 @@ class SignalTracker:
         histogram = record.get("mode_histogram")
         if histogram is None:
             return
-        before, self._histogram = self._histogram, histogram
-        if before is not None:
-            moved = sum(abs(a - b) for a, b in zip(before, histogram, strict=True)) / 2
+        if self._histograms:
+            pairs = zip(self._histograms[-1], histogram, strict=True)
+            moved = sum(abs(a - b) for a, b in pairs) / 2
             # Two counts of n samples of K even modes differ by about this much.
             chance = 0.4 * math.sqrt(2 * len(histogram) / samples)
             self._turnover.append(max(0.0, moved - chance))
+        self._histograms.append(histogram)
+
+    def _lacking(self, record: Mapping[str, Any]) -> int | None:
+        if not self._histograms:
+            return None
+        recent = list(self._histograms)[-WINDOW:]
+        size = len(recent[-1])
+        empty: int = sum(max(shares) < FEW / size for shares in zip(*recent, strict=True))
+        # Of n samples of K even modes, K exp(-n/K) get none by chance.
+        chance = size * math.exp(-counted(record, self._context) / size)
+        return max(0, empty - round(chance))
 
 
 def number(record: Mapping[str, Any], column: str) -> float | None:
@@ -170,17 +193,25 @@ def counted(record: Mapping[str, Any], context: Context) -> float:
     return context.samples * (1.0 if near is None else near)
 
 
-def _filled(histogram: Sequence[float] | None) -> int | None:
-    if histogram is None:
+def _top(histograms: Sequence[Sequence[float]]) -> tuple[int, float] | None:
+    if not histograms:
         return None
-    return sum(share >= 0.1 / len(histogram) for share in histogram)
-
-
-def _top(histogram: Sequence[float] | None) -> tuple[int, float] | None:
-    if histogram is None:
-        return None
+    histogram = histograms[-1]
     count = max(1, round(len(histogram) / 5))
     return count, sum(sorted(histogram, reverse=True)[:count])
+
+
+def _wandering(histograms: Sequence[Sequence[float]]) -> int | None:
+    if len(histograms) < SWING_WINDOW:
+        return None
+    fair = 1 / len(histograms[-1])
+    return sum(_changes(shares, fair) > 1 for shares in zip(*histograms, strict=True))
+
+
+def _changes(shares: Sequence[float], fair: float) -> int:
+    """How often a mode came or went: a share between FEW and SERVED is neither."""
+    states = [share >= SERVED * fair for share in shares if not FEW <= share / fair < SERVED]
+    return sum(a != b for a, b in pairwise(states))
 
 
 def _full_median(window: deque[float]) -> float | None:
