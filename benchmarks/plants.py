@@ -113,6 +113,8 @@ ROUNDS = (
     Round(8, CHEAP, ("healthy",)),
     Round(4, CHEAP, ("memorizing",)),
     Round(0, ("digits_non_saturating",), ("memorizing",)),
+    Round(1, ("digits_non_saturating",), ("memorizing",)),
+    Round(5, CHEAP, ("memorizing",)),
     Round(3, CHEAP, QUICK, (0, 1)),
     Round(3, POINTS, ("healthy",)),
     Round(2, COSTLY, ("healthy",), (0,)),

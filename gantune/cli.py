@@ -38,6 +38,10 @@ Concurrency = Annotated[
     int | None, typer.Option(min=1, help="Trials at once, at most; default as many as fit.")
 ]
 
+TimeBudget = Annotated[
+    str | None, typer.Option(metavar="30m", help="End cleanly after so long: 90s, 30m, 1h30m, 2d.")
+]
+
 
 def _print_version(wanted: bool) -> None:
     if wanted:
@@ -115,13 +119,16 @@ def run(
     set_: SetOption = None,
     trials: Annotated[int | None, typer.Option(min=1, help="Number of trials.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the run; default the study's.")] = None,
+    time_budget: TimeBudget = None,
     runs_dir: RunsDir = Path("runs"),
     concurrency: Concurrency = None,
 ) -> None:
     """Run a study."""
+    from gantune.tuning.extension import parse_hours
     from gantune.tuning.runner import run_study
 
     overrides = [*(set_ or []), *([f"budget.trials={trials}"] if trials else [])]
+    overrides += [f"budget.hours={parse_hours(time_budget)}"] if time_budget else []
     loaded = load_study(study, overrides)
     what = f"{loaded.budget.trials} trials of at most {loaded.max_epochs} epochs"
     typer.echo(f"{name or loaded.name}: {what}; starting Ray ...", err=True)
@@ -137,18 +144,34 @@ def run(
 
 
 @app.command()
-def resume(run: RunName, runs_dir: RunsDir = Path("runs"), concurrency: Concurrency = None) -> None:
-    """Go on with a run after a crash or Ctrl-C."""
+def resume(
+    run: RunName,
+    trials: Annotated[
+        str | None, typer.Option(metavar="+N|N", help="So many more, or so many in all.")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="A larger budget.epochs: of all trials together.")
+    ] = None,
+    time_budget: TimeBudget = None,
+    runs_dir: RunsDir = Path("runs"),
+    concurrency: Concurrency = None,
+) -> None:
+    """Go on with a run after a crash or Ctrl-C, or give a finished one more to do."""
     from gantune.analysis.run import load
+    from gantune.tuning.extension import Extension, parse_hours
     from gantune.tuning.runner import resume_run
 
     root = find_run(run, runs_dir)
     loaded = load(root)
-    if loaded.status == "finished" and len(loaded.trials) >= loaded.study.budget.trials:
-        typer.echo(f"{root} is finished; there is nothing to go on with", err=True)
+    extension = Extension(trials, epochs, parse_hours(time_budget) if time_budget else None)
+    if loaded.is_done and not any(extension):
+        typer.echo(
+            f"{root} is finished; there is nothing to go on with, but for more: --trials +N",
+            err=True,
+        )
         return
     typer.echo(f"going on with {root}; starting Ray ...", err=True)
-    _report(resume_run(root, _progress(), concurrency=concurrency))
+    _report(resume_run(root, _progress(), concurrency=concurrency, extension=extension))
 
 
 @app.command()

@@ -42,12 +42,12 @@ def begin_session(path: Path, study_file: Path | None, facts: dict[str, Any]) ->
         "git_commit": _git_commit(study_file.parent) if study_file else None,
         **facts,
     }
-    before = [_ended(earlier, path.parent) for earlier in old.get("sessions", [])]
+    before = [ended(earlier, path.parent) for earlier in old.get("sessions", [])]
     sessions = [*before, session]
     write_json(path, {**old, "status": "running", "sessions": sessions})
 
 
-def _ended(session: dict[str, Any], root: Path) -> dict[str, Any]:
+def ended(session: dict[str, Any], root: Path) -> dict[str, Any]:
     """A session with its end: where it was killed, the last that it wrote."""
     tables = [path for name in ("epochs", "trials") for path in (root / name).glob("*")]
     latest = max((path.stat().st_mtime for path in tables), default=None)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import psutil
 import pytest
 from data_files import random_images, write_idx
@@ -419,3 +420,29 @@ def test_real_digits_are_trained_on(tiny: Path, mnist10k: Path) -> None:
     run = gantune.load(tiny.parent / "one")
     assert run.info["sessions"][0]["features"]["accuracy"] >= 0.97
     assert run.epochs["frechet_distance"].notna().all()
+
+
+@pytest.mark.slow
+def test_a_finished_run_is_given_more_to_do(tiny: Path) -> None:
+    options = sets(["budget.trials=2", "scheduler={name: none}"])
+    assert call("run", "tiny.yaml", *options, cwd=tiny.parent).returncode == 0
+    before = gantune.load(tiny.parent / "runs" / "tiny").epochs
+    refused = call("resume", "tiny", "--trials", "2", cwd=tiny.parent)
+    assert refused.returncode == 2 and "the run has 2 already" in refused.stderr
+    done = call("resume", "tiny", "--trials", "+1", cwd=tiny.parent)
+    assert done.returncode == 0, done.stderr
+    run = gantune.load(tiny.parent / "runs" / "tiny")
+    assert list(run.trials["status"]) == ["completed"] * 3 and run.is_done
+    pd.testing.assert_frame_equal(run.epochs.iloc[: len(before)], before)
+
+
+@pytest.mark.slow
+def test_a_time_budget_ends_a_run_cleanly(tiny: Path) -> None:
+    options = sets(["train.epochs=100000", "train.steps_per_epoch=1", "eval.every=1000"])
+    done = call("run", "tiny.yaml", *options, "--time-budget", "6s", cwd=tiny.parent)
+    assert done.returncode == 0, done.stderr
+    run = gantune.load(tiny.parent / "runs" / "tiny")
+    assert run.status == "finished" and run.is_done
+    assert set(run.trials["stopped_by"].dropna()) <= {"budget", "asha"}
+    assert "budget" in set(run.trials["stopped_by"])
+    assert not (run.trials["status"] == "running").any()

@@ -84,6 +84,14 @@ class Run:
         # A killed process has no chance to note that it is gone.
         return "interrupted" if noted == "running" and not self.is_live else noted
 
+    @property
+    def is_done(self) -> bool:
+        """Whether the run is finished, and its budget leaves nothing to go on with."""
+        budget = self.study.budget
+        is_limited = any((budget.epochs, budget.hours, budget.gpu_hours))
+        is_spent = is_limited or len(self.trials) >= budget.trials
+        return self.status == "finished" and is_spent
+
     @cached_property
     def is_live(self) -> bool:
         """Whether a process drives the run now."""

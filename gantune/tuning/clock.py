@@ -4,7 +4,7 @@ import time
 from datetime import datetime
 
 from gantune.paths import RunPaths
-from gantune.runinfo import read_info
+from gantune.runinfo import ended, read_info
 from gantune.study import Study
 from gantune.tuning.ledger import Ledger
 
@@ -33,9 +33,15 @@ class Clock:
         return bool(trained * self._gpu >= gpu_hours * HOUR_S)
 
 
-def seconds_before(paths: RunPaths) -> float:
-    """What the earlier sessions of a run took together."""
-    sessions = read_info(paths.info).get("sessions", [])[:-1]
+def seconds_before(paths: RunPaths, *, with_last: bool = False) -> float:
+    """What the sessions of a run took together, but for the last, which is going on.
+
+    Args:
+        paths: The run's.
+        with_last: Where none is going on: the last, too.
+    """
+    root, sessions = paths.root, read_info(paths.info).get("sessions", [])
+    sessions = [ended(session, root) for session in (sessions if with_last else sessions[:-1])]
     moments = [
         [datetime.fromisoformat(session[key]) for key in ("started_at", "ended_at")]
         for session in sessions

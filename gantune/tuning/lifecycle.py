@@ -19,6 +19,7 @@ from gantune.runinfo import RunStatus, end_session, read_info
 from gantune.storage import write_atomically
 from gantune.study import Study
 from gantune.tuning.conductor import Conductor, Observer
+from gantune.tuning.extension import dumped
 
 if TYPE_CHECKING:
     from gantune.engine.materials import Materials
@@ -49,6 +50,7 @@ def session_facts(study: Study, materials: "Materials", slots: int) -> dict[str,
         "features": materials.reference.info._asdict(),
         "samples": context_of(study.trial).samples,
         "extensions": {extension.name: extension.source for extension in study.extensions},
+        "study": dumped(study),
     }
 
 
@@ -88,10 +90,7 @@ def create_run(paths: RunPaths, study: Study) -> None:
         UsageError: It exists, or cannot be made.
     """
     refuse_existing(paths)
-    tree = study.model_dump(mode="json", exclude_none=True)
-    # Whoever opens the run does not run its extensions, and may not know their metrics.
-    tree["objective"]["goal"] = study.objective.direction
-    text = write_document(tree)
+    text = _text(study)
     # Under another name first: a directory without a study is neither new nor resumable.
     half = RunPaths(paths.root.with_name(f".{paths.root.name}.{os.getpid()}"))
     try:
@@ -100,6 +99,18 @@ def create_run(paths: RunPaths, study: Study) -> None:
         half.root.rename(paths.root)
     except OSError as error:
         raise UsageError(f"{paths.root} cannot be made: {error.strerror or error}") from None
+
+
+def rewrite_study(paths: RunPaths, study: Study) -> None:
+    """Puts another budget into a run's study file. The caller holds the run's lock."""
+    write_atomically(paths.study, _text(study).encode())
+
+
+def _text(study: Study) -> str:
+    tree = study.model_dump(mode="json", exclude_none=True)
+    # Whoever opens the run does not run its extensions, and may not know their metrics.
+    tree["objective"]["goal"] = study.objective.direction
+    return write_document(tree)
 
 
 def finish_run(conductor: Conductor, root: Path) -> RunEnd:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gantune.checks import within_grid
 from gantune.errors import UsageError
 from gantune.loader import load_study
 from gantune.lock import hold_lock
@@ -14,6 +15,7 @@ from gantune.runinfo import begin_session
 from gantune.study import Study
 from gantune.tuning.cluster import count_slots, local_ray
 from gantune.tuning.conductor import Conductor
+from gantune.tuning.extension import Extension, extended, refuse_changed
 from gantune.tuning.lifecycle import (
     MakeProgress,
     RunEnd,
@@ -22,9 +24,12 @@ from gantune.tuning.lifecycle import (
     interruptible,
     refuse_existing,
     refuse_other_features,
+    rewrite_study,
     session_facts,
 )
 from gantune.tuning.observers import check_loggers, observed
+
+NO_EXTENSION = Extension()
 
 if TYPE_CHECKING:
     from gantune.engine.materials import Materials
@@ -61,11 +66,24 @@ def run_study(
         return _drive(paths, study, materials, slots, progress, study_file)
 
 
-def resume_run(root: Path, progress: MakeProgress, *, concurrency: int | None = None) -> RunEnd:
-    """Goes on with a run that was interrupted or killed; a finished one is left as it is.
+def resume_run(
+    root: Path,
+    progress: MakeProgress,
+    *,
+    concurrency: int | None = None,
+    extension: Extension = NO_EXTENSION,
+) -> RunEnd:
+    """Goes on with a run that was interrupted or killed, or is given more to do.
+
+    Args:
+        root: The run's directory.
+        progress: Makes what shows the run.
+        concurrency: Trials at once, at most; default as many as fit.
+        extension: What its budget is given on top.
 
     Raises:
-        UsageError: There is no such run, or another process drives it.
+        UsageError: There is no such run, its study was changed, the extension is no more than it
+            had, or another process drives it.
         RunError: It could not go on.
     """
     paths = RunPaths(root)
@@ -73,8 +91,11 @@ def resume_run(root: Path, progress: MakeProgress, *, concurrency: int | None = 
         raise UsageError(f"{root} is no run: it has no {paths.study.name}")
     study = load_study(paths.study)
     check_loggers(study)
-    with hold_lock(paths.lock):
-        pass  # refuse at once, before Ray takes its time
+    with hold_lock(paths.lock):  # refuse at once, before Ray takes its time
+        refuse_changed(paths, study)
+        if extension != NO_EXTENSION:
+            study = within_grid(extended(study, paths, extension))
+            rewrite_study(paths, study)
     with _prepared(study, concurrency) as (slots, materials):
         return _drive(paths, study, materials, slots, progress, None)
 
