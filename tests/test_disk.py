@@ -283,9 +283,9 @@ def test_bad_input() -> None:
 def test_a_thousand_mnist_trials_keep_under_a_gigabyte(tmp_path: Path, mnist10k: Path) -> None:
     """Computed from two real trials of the tutorials' MLP, at the study's own 200 epochs."""
     tutorial = Path(__file__).parent.parent / "search_spaces" / "seeds" / "torchbearer_gan.yaml"
-    short = ["data.name=idx", f"data.root={mnist10k}", "train.epochs=6", "train.steps_per_epoch=8"]
+    short = ["data.name=idx", f"data.root={mnist10k}", "train.epochs=12", "train.steps_per_epoch=3"]
     more = ["eval.samples=64", "scheduler={name: none}", "budget.trials=2", "checkpoint.keep_top=1"]
-    fixed = ["generator.norm=batch", "samples.every=2"]
+    fixed = ["generator.norm=batch", "samples.every=4"]
     study = gantune.load_study(tutorial, [*short, *more, *fixed])
     paths = RunPaths(tmp_path / "run")
     session(paths, study)
