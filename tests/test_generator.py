@@ -148,7 +148,7 @@ def test_an_export_is_loaded_back(digits: gantune.Run, exported: Path) -> None:
         "Two\nlines.",
         f"frechet_distance {best.objective:.6g}, best epoch {best.epoch} of 3",
         f"trial {digits.trials['seed'].iloc[0]}; study 0",
-        f"hash: {features['hash']}",
+        f"features {features['hash']}",
         "name: digits, limit: 150",
         "torch " + torch.__version__.split("+")[0],
         f"| modes | {best.record['modes']} |",

@@ -14,8 +14,9 @@ from gantune.display import show_run
 from gantune.seeds import trial_seed
 from gantune.study import Study
 from gantune.trial import TrialSpec, costly_evaluation
+from gantune.tuning import progress
 from gantune.tuning.local import train_base
-from gantune.tuning.progress import ENOUGH_S, Board, LineProgress, LiveProgress
+from gantune.tuning.progress import Board, LineProgress, LiveProgress
 
 
 def ended(number: int, objective: float | None, status: str = "completed") -> dict[str, Any]:
@@ -107,8 +108,10 @@ def squeezed(text: str) -> str:
 
 @pytest.mark.parametrize("terminal", [False, True])
 def test_who_pays_much_for_evaluation_is_told_once_and_nothing_changes(
-    tmp_path: Path, terminal: bool
+    tmp_path: Path, terminal: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # A quick machine is done with it in less than the two seconds.
+    monkeypatch.setattr(progress, "ENOUGH_S", 0.01)
     out, end = io.StringIO(), io.StringIO()
     console = Console(file=out, force_terminal=terminal, width=100)
     study = make_study(trial=COSTLY, search={})
@@ -127,7 +130,8 @@ def make_progress(study: Study, console: Console) -> LiveProgress | LineProgress
     return (LiveProgress if console.is_terminal else LineProgress)(study, console)
 
 
-def test_who_does_not_is_not_told(tmp_path: Path) -> None:
+def test_who_does_not_is_not_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "ENOUGH_S", 0.01)
     out, end = io.StringIO(), io.StringIO()
     trial = {
         "train": {"epochs": 2, "steps_per_epoch": 600, "batch_size": 8},
@@ -138,7 +142,7 @@ def test_who_does_not_is_not_told(tmp_path: Path) -> None:
     done = train_base(study, tmp_path / "r", lambda s: LineProgress(s, console))
     run = gantune.load(done.root)
     show_run(run, Console(file=end, width=100))
-    assert run.epochs[["train_s", "eval_s"]].sum().sum() > ENOUGH_S
+    assert run.epochs[["train_s", "eval_s"]].sum().sum() > progress.ENOUGH_S
     assert "note:" not in out.getvalue() + end.getvalue()
 
 

@@ -57,8 +57,11 @@ class ToyHost:
 
 def toy_record(spec: TrialSpec, epoch: int) -> dict[str, Any]:
     lr = spec.config.optimizer.generator.lr
-    value = abs(lr - 1e-3) * 1000 + 1 / epoch + (spec.seed * epoch % 97) / 1000
-    best = min(value, min((toy_record(spec, e)["objective"] for e in range(1, epoch)), default=9e9))
+    # The objective of a diverged epoch is null, and no epoch follows it.
+    values = [
+        abs(lr - 1e-3) * 1000 + 1 / e + (spec.seed * e % 97) / 1000 for e in range(1, epoch + 1)
+    ]
+    value, best = values[-1], min(values)
     record = {
         "trial_id": spec.trial_id,
         "number": spec.number,
