@@ -163,6 +163,9 @@ def resume(
 
     root = find_run(run, runs_dir)
     loaded = load(root)
+    if loaded.is_live and concurrency and not any((trials, epochs, time_budget)):
+        commands.change_concurrency(root, concurrency)
+        return
     extension = Extension(trials, epochs, parse_hours(time_budget) if time_budget else None)
     if loaded.is_done and not any(extension):
         typer.echo(

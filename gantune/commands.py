@@ -165,6 +165,17 @@ def prune(
     typer.echo(f"{paths.root}: freed {freed.size / 1e6:,.1f} MB of {freed.trials} trials")
 
 
+def change_concurrency(root: Path, trials: int) -> None:
+    """Tells the process that drives a run how many trials may run at once from now on."""
+    from gantune.paths import RunPaths
+    from gantune.storage import write_atomically
+
+    paths = RunPaths(root)
+    paths.control.mkdir(exist_ok=True)
+    write_atomically(paths.concurrency, str(trials).encode())
+    typer.echo(f"{root} is running; from now on with at most {trials} trials at once")
+
+
 def is_run(run: str, runs_dir: Path) -> bool:
     """Whether a path or a name is a run's."""
     return any((root / "study.yaml").is_file() for root in (Path(run), runs_dir / run))

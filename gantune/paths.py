@@ -44,6 +44,11 @@ class RunPaths:
         """Ray's own files, read by nobody else."""
         return self.root / "tune"
 
+    @property
+    def concurrency(self) -> Path:
+        """How many trials may run at once, while it is being changed from another terminal."""
+        return self.control / "concurrency"
+
     def table(self, name: str) -> Path:
         """The folder of a table's segments: ``epochs``, ``trials`` or ``steps``."""
         return self.root / name

@@ -230,6 +230,15 @@ class Conductor:
             self._ended_by_hand[number] = Outcome("stopped", "budget")
         return number in self._ended_by_hand
 
+    @property
+    def concurrency(self) -> int | None:
+        """Trials at once, as asked for from another terminal; None: as many as fit."""
+        try:
+            text = self.paths.concurrency.read_text(encoding="utf-8")
+        except OSError:
+            return None
+        return int(text) if text.isdigit() and int(text) else None
+
     def _requests(self) -> set[str]:
         """Requests to stop from other terminals: ``all``, or trial numbers."""
         if not self.paths.control.is_dir():

@@ -129,7 +129,7 @@ def _drive(
         facts = session_facts(study, materials, slots)
         refuse_other_features(paths, facts)
         begin_session(paths.info, study_file, facts)
-        for request in paths.control.glob("stop-*") if paths.control.is_dir() else ():
+        for request in paths.control.glob("*") if paths.control.is_dir() else ():
             request.unlink()
         with observed(paths, study, progress) as observer:
             conductor = Conductor(paths, study, observer)

@@ -15,7 +15,10 @@ class StudySearcher(Searcher):
         self._conductor = conductor
         self._numbers: dict[str, int] = {}
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str:
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        limit = self._conductor.concurrency
+        if limit is not None and len(self._numbers) >= limit:
+            return None  # Tune asks again when something has happened
         spec = self._conductor.ask()
         if spec is None:
             return str(Searcher.FINISHED)

@@ -10,6 +10,7 @@ from optuna.trial import TrialState
 from toy import ToyHost
 
 from gantune.api import Silent
+from gantune.commands import change_concurrency
 from gantune.errors import ConfigError
 from gantune.pace import pace_of
 from gantune.paths import RunPaths
@@ -18,6 +19,7 @@ from gantune.study import Study, with_values
 from gantune.tuning.clock import Clock, seconds_before
 from gantune.tuning.conductor import Conductor
 from gantune.tuning.local import drive
+from gantune.tuning.searcher import StudySearcher
 
 LENGTH = {"train": {"epochs": 12, "steps_per_epoch": 2, "batch_size": 8}}
 IMAGES = {"unit": "images", "grace_epochs": 2, "reduction_factor": 2}
@@ -154,3 +156,18 @@ def test_the_clock_counts_all_sessions_and_a_killed_one_to_its_last_write(tmp_pa
 def test_what_is_refused(sections: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         make_study(**sections)
+
+
+def test_concurrency_changes_while_a_run_goes_on(tmp_path: Path) -> None:
+    paths = RunPaths(tmp_path)
+    conductor = Conductor(paths, make_study(budget={"trials": 6}), Silent())
+    searcher = StudySearcher(conductor)
+    assert [searcher.suggest(str(n)) is None for n in range(2)] == [False, False]
+    change_concurrency(tmp_path, 1)
+    assert searcher.suggest("2") is None
+    change_concurrency(tmp_path, 3)
+    assert searcher.suggest("3") is not None and searcher.suggest("4") is None
+    conductor.finish(0, failed=True)
+    searcher.on_trial_complete("0", error=True)
+    assert searcher.suggest("5") is not None
+    conductor.close()
