@@ -173,7 +173,7 @@ def change_concurrency(root: Path, trials: int) -> None:
     paths = RunPaths(root)
     paths.control.mkdir(exist_ok=True)
     write_atomically(paths.concurrency, str(trials).encode())
-    typer.echo(f"{root} is running; from now on with at most {trials} trials at once")
+    typer.echo(f"{root} is running; from now on with at most {trials} at once")
 
 
 def is_run(run: str, runs_dir: Path) -> bool:
