@@ -63,7 +63,7 @@ def run(name: str, runs_dir: Path, mnist: Path) -> None:
 def row(name: str, run: Run) -> str:
     """A line of the table."""
     trials, metric = run.trials.set_index("number"), run.study.objective.metric
-    best = run.best_number
+    best = run.best_number()
     verdicts = trials["verdict"].value_counts()
     cells = [
         f"[{name}](../../search_spaces/seeds/{name}.yaml)",
