@@ -19,7 +19,6 @@ from gantune.study import Study, with_values
 from gantune.tuning.clock import Clock, seconds_before
 from gantune.tuning.conductor import Conductor
 from gantune.tuning.local import drive
-from gantune.tuning.searcher import StudySearcher
 
 LENGTH = {"train": {"epochs": 12, "steps_per_epoch": 2, "batch_size": 8}}
 IMAGES = {"unit": "images", "grace_epochs": 2, "reduction_factor": 2}
@@ -158,7 +157,11 @@ def test_what_is_refused(sections: dict[str, Any], message: str) -> None:
         make_study(**sections)
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("standing_ray")
 def test_concurrency_changes_while_a_run_goes_on(tmp_path: Path) -> None:
+    from gantune.tuning.searcher import StudySearcher  # imports Ray
+
     paths = RunPaths(tmp_path)
     conductor = Conductor(paths, make_study(budget={"trials": 6}), Silent())
     searcher = StudySearcher(conductor)
