@@ -41,11 +41,12 @@ seeds (the paper: over 10 trials). `epochs.csv` has every epoch of every trial.
 
 def outcomes(run: gantune.Run) -> pd.DataFrame:
     """Every epoch of every trial with its packing and seed; high quality in percent."""
-    packs = {number: run.parameters(number) for number in run.trials["number"]}
+    packs = {n: run.parameters(n)["discriminator.pack"] for n in run.trials["number"]}
+    seeds = dict(zip(run.trials["number"], run.trials["seed"], strict=True))
     epochs = run.epochs[["number", "epoch", *METRICS]].copy()
     epochs["high_quality"] *= 100
-    epochs.insert(0, "pack", [packs[number]["discriminator.pack"] for number in epochs["number"]])
-    epochs.insert(1, "seed", [packs[number]["seed"] for number in epochs["number"]])
+    epochs.insert(0, "pack", [packs[number] for number in epochs["number"]])
+    epochs.insert(1, "seed", [seeds[number] for number in epochs["number"]])
     return epochs.sort_values(["pack", "seed", "epoch"], ignore_index=True)
 
 
