@@ -17,6 +17,8 @@ from test_cli import TINY, call, end, epochs_on_disk, kill_driver, sets, start, 
 
 import gantune
 
+pytestmark = pytest.mark.slow
+
 QUICK = ["train.epochs=40", "train.steps_per_epoch=200"]
 ENDLESS = ["train.epochs=100000"]
 

@@ -211,6 +211,7 @@ COURSES: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("course", COURSES)
 def test_other_courses_are_the_same_after_any_crashes(tmp_path: Path, course: str) -> None:
     plan = study(**COURSES[course])
