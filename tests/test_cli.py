@@ -402,6 +402,7 @@ def tables(root: Path) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 def test_data_that_cannot_be_used_is_a_message_and_exit_code_2(tiny: Path) -> None:
     data = tiny.parent / "digits"
     options = sets(["data={name: idx, root: digits}"])

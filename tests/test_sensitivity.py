@@ -194,6 +194,7 @@ def outcome(values: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
     return [{name: record.get(name) for name in names} for record in records]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", sorted(CASES))
 def test_a_field_changes_the_outcome(path: str, tmp_path: Path) -> None:
     value, needed = CASES[path]

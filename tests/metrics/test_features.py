@@ -34,6 +34,7 @@ def real(mnist10k: Path) -> Idx:
     return Idx(root=str(mnist10k))
 
 
+@pytest.mark.slow
 def test_the_classifier_of_real_digits_is_accurate_and_quick(real: Idx) -> None:
     began = time.process_time()
     reference = reference_of(real)

@@ -244,6 +244,7 @@ def test_a_stop_by_verdict_holds_with_several_slots(tmp_path: Path) -> None:
     assert found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("studies", [15, pytest.param(200, marks=pytest.mark.long)])
 def test_several_slots_stay_consistent_after_any_crashes(tmp_path: Path, studies: int) -> None:
     crashes = 0
