@@ -28,7 +28,7 @@ class Judge:
         """Makes a judge that has heard nothing yet.
 
         Args:
-            study: Its scheduler, its budget of epochs and its verdicts that end a trial.
+            study: Its scheduler and its verdicts that end a trial.
             ledger: Holds the records that the judge hears of.
         """
         self.outcomes: dict[int, Outcome] = {}
@@ -57,11 +57,7 @@ class Judge:
         stays = [self._passes(number, level, record) for level in pace.reached(record, before)]
         if self._is_ended_by_verdict(records[: index + 1]):
             return Outcome("stopped", "verdict")
-        if not all(stays):
-            return Outcome("stopped", "asha")
-        budget = self._study.budget.epochs
-        is_spent = budget is not None and record["seq"] + 1 >= budget
-        return Outcome("stopped", "budget") if is_spent else None
+        return None if all(stays) else Outcome("stopped", "asha")
 
     def _passes(self, number: int, level: float, record: Record) -> bool:
         value = record["best_objective"]
