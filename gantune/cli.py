@@ -153,6 +153,9 @@ def resume(
         int | None, typer.Option(min=1, help="A larger budget.epochs: of all trials together.")
     ] = None,
     time_budget: TimeBudget = None,
+    confirm: Annotated[
+        str | None, typer.Option(metavar="3x5", help="The best 3 again with 5 fresh seeds each.")
+    ] = None,
     runs_dir: RunsDir = Path("runs"),
     concurrency: Concurrency = None,
 ) -> None:
@@ -163,13 +166,15 @@ def resume(
 
     root = find_run(run, runs_dir)
     loaded = load(root)
-    if loaded.is_live and concurrency and not any((trials, epochs, time_budget)):
+    if loaded.is_live and concurrency and not any((trials, epochs, time_budget, confirm)):
         commands.change_concurrency(root, concurrency)
         return
-    extension = Extension(trials, epochs, parse_hours(time_budget) if time_budget else None)
+    hours = parse_hours(time_budget) if time_budget else None
+    extension = Extension(trials, epochs, hours, confirm)
     if loaded.is_done and not any(extension):
         typer.echo(
-            f"{root} is finished; there is nothing to go on with, but for more: --trials +N",
+            f"{root} is finished; there is nothing to go on with, but for more: "
+            "--trials +N, --confirm 3x5",
             err=True,
         )
         return

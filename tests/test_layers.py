@@ -14,7 +14,7 @@ LAYERS = [
     {"document", "storage", "lock", "parts"},
     {"sources", "shipped"},
     {"config", "extensions"},
-    {"space", "strategy"},
+    {"space", "strategy", "goals"},
     {"walks"},
     {"study"},
     {"legality", "objectives", "starts"},
@@ -44,6 +44,7 @@ HEAVY = {
     "safetensors": {"metrics", "host", "generator"},
     "pandas": {"analysis", "display"},
     "tensorboard": {"tuning"},
+    "scipy": {"analysis"},
     "sklearn": set(),
     # By name only: the error of a file of weights that is no plain tensors.
     "pickle": {"metrics"},
