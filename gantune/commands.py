@@ -9,7 +9,8 @@ from rich.console import Console
 from gantune.errors import UsageError
 
 if TYPE_CHECKING:
-    from gantune.analysis.run import BestTrial, Run
+    from gantune.analysis.best import BestTrial
+    from gantune.analysis.run import Run
     from gantune.generator import Generator
 
 PIPE_WIDTH = 160

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from gantune.analysis.run import BestTrial
+from gantune.analysis.best import BestTrial
 from gantune.engine.draws import draw_latents, keyed_generator
 from gantune.engine.engine import choose_device
 from gantune.engine.materials import make_materials

@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from gantune.analysis.run import BestTrial, Run
+from gantune.analysis.best import BestTrial
+from gantune.analysis.run import Run
 from gantune.columns import TIMES
 from gantune.config import TrialConfig
 from gantune.document import write_document

@@ -39,7 +39,8 @@ LAYERS = [
 # Who may import what is heavy, at all or within a function.
 HEAVY = {
     "ray": {"tuning"},
-    "optuna": {"tuning"},
+    # Its importance evaluators; tuning has the samplers.
+    "optuna": {"tuning", "analysis"},
     "torch": {"metrics", "engine", "host", "generator", "evaluate"},
     "safetensors": {"metrics", "host", "generator"},
     "pandas": {"analysis", "display"},
@@ -54,7 +55,7 @@ HEAVY = {
 # Imports within a function that go up, each with its reason.
 UPWARD = {
     # `run.best().generator()` is a method of what analysis hands out; torch comes with the call.
-    ("analysis.run", "gantune.generator"),
+    ("analysis.best", "gantune.generator"),
 }
 
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}

@@ -8,6 +8,7 @@ import pandas as pd
 
 from gantune.analysis.comparable import Compared, check_comparable
 from gantune.analysis.differences import differences
+from gantune.analysis.progress import spent_curve
 from gantune.errors import RunError, UsageError
 from gantune.goals import OBJECTIVES, Goal
 
@@ -27,7 +28,7 @@ class Comparison:
             ``trials``, ``epochs`` (spent in all), ``seconds`` (of training and evaluation),
             ``features``, ``hash``, ``samples``.
         curves: One row per run and epoch spent, in order of arrival: ``run``, ``epochs``,
-            ``images`` and ``seconds`` spent until then, ``best`` so far.
+            ``images`` and ``seconds`` spent until then, ``best`` so far, ``number`` of its trial.
         budgets: Best so far: a row per budget in epochs, a column per run.
         differences: A row per dotted path in which the studies differ, a column per run.
     """
@@ -77,35 +78,6 @@ def compare(runs: Sequence[Compared], *, metric: str | None = None) -> Compariso
         ),
         budgets=_budgets(curves),
         differences=differences(labels, [run.study for run in runs]),
-    )
-
-
-def spent_curve(epochs: pd.DataFrame, metric: str, goal: Goal) -> pd.DataFrame:
-    """The best value so far against what all trials together had spent.
-
-    Args:
-        epochs: :attr:`Run.epochs`.
-        metric: A column of it.
-        goal: Which way it is better.
-
-    Returns:
-        A row per epoch in order of arrival: ``epochs``, ``images`` (real samples shown),
-        ``seconds`` (of training and evaluation, not of waiting), ``best`` (NaN before any value).
-    """
-    images = epochs.groupby("number")["images_seen"].diff().fillna(epochs["images_seen"])
-    seconds = epochs["train_s"].fillna(0) + epochs["eval_s"].fillna(0)
-    spent = epochs.assign(images=images.fillna(0), seconds=seconds)
-    # Stable: what has no order of arrival stays in order of trials.
-    spent = spent.sort_values("seq", kind="stable", ignore_index=True)
-    values = spent[metric].astype("float64")
-    best = values.cummin() if goal == "minimize" else values.cummax()
-    return pd.DataFrame(
-        {
-            "epochs": range(1, len(spent) + 1),
-            "images": spent["images"].cumsum(),
-            "seconds": spent["seconds"].cumsum(),
-            "best": best.ffill(),
-        }
     )
 
 

@@ -2,12 +2,12 @@
 
 import pandas as pd
 
-from gantune.analysis.comparable import Compared
+from gantune.analysis.recorded import Recorded, epochs_of_search
 from gantune.errors import RunError
 from gantune.goals import front
 
 
-def ranked(run: Compared) -> pd.DataFrame:
+def ranked(run: Recorded) -> pd.DataFrame:
     """One row per trial of the search that has a value, best first.
 
     What meets the constraints comes before what does not; then by the first objective.
@@ -20,8 +20,7 @@ def ranked(run: Compared) -> pd.DataFrame:
         ``feasible``: whether that epoch meets every constraint of the study.
     """
     study = run.study
-    epochs = run.epochs.dropna(subset=["objective"])
-    epochs = epochs[~epochs["number"].isin(repeats(run)["number"])]
+    epochs = epochs_of_search(run).dropna(subset=["objective"])
     meets = pd.Series(True, index=epochs.index)
     for constraint in study.ranking.constraints:
         values = _metric(epochs, constraint.metric)
@@ -36,7 +35,7 @@ def ranked(run: Compared) -> pd.DataFrame:
     return table.drop_duplicates("number").drop(columns="_first").reset_index(drop=True)
 
 
-def pareto(run: Compared) -> pd.DataFrame:
+def pareto(run: Recorded) -> pd.DataFrame:
     """The trials that no other dominates: none is as good in both objectives and better in one.
 
     Each stands for its best epoch by the first objective, whose weights are kept. With one
@@ -64,7 +63,7 @@ def pareto(run: Compared) -> pd.DataFrame:
     return table.merge(run.trials[["number", *config]], on="number", how="left")
 
 
-def feasible(run: Compared) -> pd.DataFrame:
+def feasible(run: Recorded) -> pd.DataFrame:
     """Those of :func:`ranked` that meet the constraints.
 
     Raises:
@@ -72,20 +71,15 @@ def feasible(run: Compared) -> pd.DataFrame:
     """
     study, table = run.study, ranked(run)
     if table.empty:
-        raise RunError(f"{run.root}: no trial has a {study.objective.metric} yet")
+        raise RunError(f"{run.name}: no trial has a {study.objective.metric} yet")
     if not table["feasible"].any():
         first = table.iloc[0]
         raise RunError(
-            f"{run.root}: no trial has {' and '.join(study.constraints)} at its best epoch; "
+            f"{run.name}: no trial has {' and '.join(study.constraints)} at its best epoch; "
             f"without it trial {first['number']} is the best, "
             f"{study.objective.metric} {first[study.objective.metric]:.4g}"
         )
     return table[table["feasible"]].reset_index(drop=True)
-
-
-def repeats(run: Compared) -> pd.DataFrame:
-    """The trials of a run that confirm others with fresh seeds."""
-    return run.trials[run.trials["confirms"].notna()]
 
 
 def _metric(epochs: pd.DataFrame, name: str) -> "pd.Series[float]":

@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from gantune.analysis.best import BestTrial
+from gantune.analysis.failures import failures
 from gantune.analysis.frames import to_epochs, to_steps, to_trials, with_records_so_far
 from gantune.analysis.measured import MeasuredIn, measured_in
-from gantune.analysis.ranked import feasible, pareto, repeats
+from gantune.analysis.progress import Per, curve, time_to
+from gantune.analysis.ranked import feasible, pareto
+from gantune.analysis.recorded import repeats
 from gantune.analysis.seeds import ENDED, Seeds, seeds
 from gantune.checkpoints import read_checkpoint
 from gantune.config import TrialConfig
@@ -25,45 +29,6 @@ from gantune.study import Study
 
 if TYPE_CHECKING:
     from gantune.analysis.compare import Comparison
-    from gantune.generator import Generator
-
-
-@dataclass(frozen=True)
-class BestTrial:
-    """A trial at its best epoch, with its checkpoint; from :meth:`Run.best` or :meth:`Run.trial`.
-
-    Attributes:
-        number: Its number.
-        objective: Its best value of the study's metric.
-        epoch: The epoch of that value.
-        parameters: Searched paths and their values.
-        config: Its whole configuration.
-        record: Its row of the ``epochs`` table at that epoch.
-        sample_shape: Of what it generates: (C, H, W), or (2,); None of checkpoints before 0.2.
-        checkpoint: The safetensors file with its generator at that epoch.
-    """
-
-    number: int
-    objective: float
-    epoch: int
-    parameters: dict[str, Any]
-    config: TrialConfig
-    record: dict[str, Any] = field(repr=False)
-    sample_shape: tuple[int, ...] | None
-    checkpoint: Path
-
-    def generator(self) -> "Generator":
-        """Its generator as a ``torch.nn.Module`` in eval mode, on the CPU.
-
-        Raises:
-            CheckpointError: The checkpoint is damaged, or does not know its sample shape.
-        """
-        from gantune.generator import read_generator  # takes torch
-
-        if self.sample_shape is None:
-            message = f"{self.checkpoint} is of an older gantune and does not know its sample shape"
-            raise CheckpointError(message)
-        return read_generator(self.checkpoint, self.config, self.sample_shape)
 
 
 @dataclass(frozen=True)
@@ -229,6 +194,46 @@ class Run:
         from gantune.analysis.compare import compare  # which takes runs
 
         return compare([self, *others], metric=metric)
+
+    def importance(self) -> "pd.Series[float]":
+        """The share of the objective's variance that each searched path explains.
+
+        See :func:`gantune.analysis.importance.importance`, and ``importance_table`` there for the
+        number of trials behind each share.
+        """
+        from gantune.analysis.importance import importance  # takes optuna when it has trials
+
+        return importance(self)
+
+    def failures(self, parameter: str | None = None, bins: int = 4) -> pd.DataFrame:
+        """How often each verdict falls on trials, over parts of each parameter's domain.
+
+        See :func:`gantune.analysis.failures.failures`.
+
+        Raises:
+            UsageError: The path is not searched, or bins is below 1.
+        """
+        return failures(self, parameter, bins)
+
+    def curve(self, per: Per = "epochs") -> pd.DataFrame:
+        """The best objective so far against what all trials together had spent.
+
+        See :func:`gantune.analysis.progress.curve`.
+
+        Raises:
+            UsageError: ``per`` is none of ``epochs``, ``images``, ``seconds``.
+        """
+        return curve(self, per)
+
+    def time_to(self, value: float, per: Per = "epochs") -> float | None:
+        """What all trials together had spent when the objective was first as good as a value.
+
+        See :func:`gantune.analysis.progress.time_to`.
+
+        Raises:
+            UsageError: ``per`` is none of ``epochs``, ``images``, ``seconds``.
+        """
+        return time_to(self, value, per)
 
     @property
     def _paths(self) -> RunPaths:

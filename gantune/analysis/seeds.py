@@ -9,7 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gantune.analysis.comparable import Compared
-from gantune.analysis.ranked import ranked, repeats
+from gantune.analysis.ranked import ranked
+from gantune.analysis.recorded import of_search, repeats
 from gantune.config import leaves
 from gantune.errors import RunError
 from gantune.starts import is_same
@@ -133,7 +134,7 @@ def _summary(
 def base_number(run: Compared) -> int | None:
     """The trial of the search that has the base trial's configuration; None without one."""
     base = {path: value for path, value, _ in leaves(run.study.trial)}
-    searched = run.trials[run.trials["confirms"].isna()]
+    searched = of_search(run)
     for number, text in zip(searched["number"], searched["parameters"], strict=True):
         if all(is_same(base.get(path), value) for path, value in json.loads(text).items()):
             return int(number)

@@ -14,8 +14,8 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import gantune
-from gantune.analysis.compare import spent_curve
 from gantune.analysis.differences import study_leaves
+from gantune.analysis.progress import spent_curve
 from gantune.cli import app
 from gantune.comparison import show_comparison
 from gantune.paths import RunPaths
