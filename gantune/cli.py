@@ -42,6 +42,13 @@ TimeBudget = Annotated[
     str | None, typer.Option(metavar="30m", help="End cleanly after so long: 90s, 30m, 1h30m, 2d.")
 ]
 
+Address = Annotated[
+    str | None,
+    typer.Option(
+        metavar="auto|HOST:PORT", help="Of a Ray cluster to run on; default this machine alone."
+    ),
+]
+
 
 def _print_version(wanted: bool) -> None:
     if wanted:
@@ -122,6 +129,7 @@ def run(
     time_budget: TimeBudget = None,
     runs_dir: RunsDir = Path("runs"),
     concurrency: Concurrency = None,
+    address: Address = None,
 ) -> None:
     """Run a study."""
     from gantune.tuning.extension import parse_hours
@@ -138,6 +146,7 @@ def run(
         name=name,
         runs_dir=runs_dir,
         concurrency=concurrency,
+        address=address,
         study_file=study.resolve(),
     )
     _report(end)
@@ -158,6 +167,7 @@ def resume(
     ] = None,
     runs_dir: RunsDir = Path("runs"),
     concurrency: Concurrency = None,
+    address: Address = None,
 ) -> None:
     """Go on with a run after a crash or Ctrl-C, or give a finished one more to do."""
     from gantune.analysis.run import load
@@ -179,33 +189,10 @@ def resume(
         )
         return
     typer.echo(f"going on with {root}; starting Ray ...", err=True)
-    _report(resume_run(root, _progress(), concurrency=concurrency, extension=extension))
-
-
-@app.command()
-def stop(
-    run: RunName,
-    trial: Annotated[int | None, typer.Option(min=0, help="Only this trial.")] = None,
-    runs_dir: RunsDir = Path("runs"),
-) -> None:
-    """End a running study, or one of its trials, cleanly, from another terminal."""
-    from gantune.analysis.run import load
-    from gantune.lock import is_held
-    from gantune.paths import RunPaths
-
-    paths = RunPaths(find_run(run, runs_dir))
-    if not is_held(paths.lock):
-        raise UsageError(f"{paths.root} is not running")
-    if trial is not None:
-        trials = load(paths.root).trials
-        running = [int(number) for number in trials["number"][trials["status"] == "running"]]
-        if trial not in running:
-            raise UsageError(f"trial {trial} is not running; running: {running}")
-    paths.control.mkdir(exist_ok=True)
-    what = "all" if trial is None else str(trial)
-    (paths.control / f"stop-{what}").touch()
-    who = "its running trials end" if trial is None else f"trial {trial} ends"
-    typer.echo(f"asked {paths.root}: {who} at the next report")
+    end = resume_run(
+        root, _progress(), concurrency=concurrency, address=address, extension=extension
+    )
+    _report(end)
 
 
 @app.command(name="list")
@@ -252,6 +239,7 @@ def _follow(root: Path, trial: int | None) -> None:
 
 for command in (
     commands.init,
+    commands.stop,
     commands.export,
     commands.sample,
     commands.evaluate,
