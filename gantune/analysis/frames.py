@@ -20,7 +20,10 @@ def to_epochs(table: pa.Table) -> pd.DataFrame:
     """One row per (trial, epoch), in order of trials and epochs; the first of equal rows counts."""
     frame = _typed(table, EPOCHS).drop_duplicates(["number", "epoch"], keep="first")
     frame = frame.sort_values(["number", "epoch"], ignore_index=True)
-    rows = [{} if pd.isna(text) else json.loads(text) for text in frame["extra_metrics"]]
+    if frame["extra_metrics"].isna().all():
+        return frame
+    texts = frame["extra_metrics"].fillna("{}").to_list()
+    rows = [json.loads(text) for text in texts]
     names = list(dict.fromkeys(name for row in rows for name in row))
     return frame.assign(**{name: _column([row.get(name) for row in rows]) for name in names})
 
