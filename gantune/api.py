@@ -34,6 +34,7 @@ def run(
     name: str | None = None,
     runs_dir: str | Path = "runs",
     concurrency: int | None = None,
+    warm_start: str | Path | None = None,
 ) -> Run:
     """Runs a study to its end and opens its run.
 
@@ -42,14 +43,24 @@ def run(
         name: The run's name; default the study's.
         runs_dir: Where runs are kept.
         concurrency: Trials at once, at most; default as many as fit.
+        warm_start: The directory of an earlier run whose ended trials the sampler is to know.
 
     Raises:
-        UsageError: The run exists, or does not fit on this machine.
+        UsageError: The run exists, does not fit on this machine, or cannot learn from the earlier
+            one.
         RunError: It could not go on.
     """
     from gantune.tuning.runner import run_study
+    from gantune.tuning.warm import warm_start as learn
 
-    end = run_study(study, silent, name=name, runs_dir=Path(runs_dir), concurrency=concurrency)
+    end = run_study(
+        study,
+        silent,
+        name=name,
+        runs_dir=Path(runs_dir),
+        concurrency=concurrency,
+        warm=learn(study, Path(warm_start)) if warm_start else None,
+    )
     return load(end.root)
 
 

@@ -122,6 +122,7 @@ def run(
     time_budget: TimeBudget = None,
     runs_dir: RunsDir = Path("runs"),
     concurrency: Concurrency = None,
+    warm_start: commands.WarmStartRun = None,
 ) -> None:
     """Run a study."""
     from gantune.tuning.extension import parse_hours
@@ -139,6 +140,7 @@ def run(
         runs_dir=runs_dir,
         concurrency=concurrency,
         study_file=study.resolve(),
+        warm=commands.find_warm_start(loaded, warm_start, runs_dir),
     )
     _report(end)
 

@@ -1,6 +1,6 @@
 """How long a trial is and where its rungs stand: in epochs, images or seconds."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gantune.config import TrialConfig, rounds_per_epoch
@@ -35,6 +35,12 @@ class Pace(NamedTuple):
     def position(self, record: Mapping[str, Any]) -> int:
         """Where a record is on a scale on which trials compare: epochs of the base, or seconds."""
         return int(record["wall_s"] if self.at_second else round(record["epoch"] * self.scale))
+
+    def values(self, records: Sequence[Mapping[str, Any]]) -> list[tuple[int, float]]:
+        """(position, best objective so far) wherever a trial was evaluated, for Optuna."""
+        scored = [record for record in records if record["objective"] is not None]
+        # Where several epochs have one position the last counts.
+        return list({self.position(r): float(r["best_objective"]) for r in scored}.items())
 
     def is_over(self, record: Mapping[str, Any]) -> bool:
         """Whether a record is the trial's last."""

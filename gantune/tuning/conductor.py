@@ -32,6 +32,7 @@ from gantune.tuning.clock import Clock
 from gantune.tuning.judge import Judge
 from gantune.tuning.ledger import Ledger
 from gantune.tuning.outcome import Outcome
+from gantune.tuning.prior import as_frozen, read_prior
 from gantune.tuning.sampler import Seeded
 
 
@@ -58,7 +59,8 @@ class Conductor:
         self._observer = observer
         self._interrupted = threading.Event()
         self._space = search_space(study)
-        sampler = Seeded(study.sampler, self._space, start_keys(study, self._space))
+        prior = as_frozen(read_prior(self.paths), self._space)
+        sampler = Seeded(study.sampler, self._space, start_keys(study, self._space), prior)
         self.optuna = journal.open_journal(
             paths.journal, study.name, study.objective.direction, sampler
         )

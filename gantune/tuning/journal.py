@@ -1,16 +1,18 @@
 """Optuna's study in the run's journal: opened after any crash, told the truth."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from gantune.study import Goal
-from gantune.tuning.outcome import Outcome
+from gantune.tuning.outcome import Outcome, Status
 
 _STATES = {
     "completed": TrialState.COMPLETE,
@@ -95,3 +97,32 @@ def tell(
             return
         state = TrialState.PRUNED
     study.tell(number, state=state)
+
+
+def as_told(
+    number: int,
+    params: Mapping[str, Any],
+    distributions: Mapping[str, BaseDistribution],
+    values: Sequence[tuple[int, float]],
+    status: Status,
+) -> FrozenTrial:
+    """A trial as :func:`tell` leaves it in a study, where it is to be known without a journal.
+
+    Args:
+        number: Its number.
+        params: By the names that Optuna knows.
+        distributions: Of each parameter.
+        values: As for :func:`tell`.
+        status: How it ended.
+    """
+    reported = dict(values) if status in ("completed", "stopped") else {}
+    trial = create_trial(
+        state=_STATES[status] if reported else TrialState.PRUNED,
+        value=values[-1][1] if reported else None,
+        params=dict(params),
+        distributions=dict(distributions),
+        intermediate_values=reported,
+        user_attrs={"status": status},
+    )
+    trial.number = number
+    return trial

@@ -72,12 +72,9 @@ class Judge:
         return diagnose(records, context_of(self._config(number))) if records else None
 
     def values(self, number: int) -> list[tuple[int, float]]:
-        """(position, best objective so far) wherever a trial was evaluated, for Optuna."""
-        records = self._ledger.records.get(number, [])
-        scored = [record for record in records if record["objective"] is not None]
-        # Where several epochs have one position the last counts.
-        found = {self._pace(number).position(r): r["best_objective"] for r in scored}
-        return list(found.items())
+        """What Optuna hears of a trial: see :meth:`gantune.pace.Pace.values`."""
+        records = self._ledger.records.get(number)
+        return self._pace(number).values(records) if records else []
 
     def _pace(self, number: int) -> Pace:
         if number not in self._paces:

@@ -28,11 +28,13 @@ from gantune.tuning.lifecycle import (
     session_facts,
 )
 from gantune.tuning.observers import check_loggers, observed
+from gantune.tuning.prior import read_prior
 
 NO_EXTENSION = Extension()
 
 if TYPE_CHECKING:
     from gantune.engine.materials import Materials
+    from gantune.tuning.warm import WarmStart
 
 
 def run_study(
@@ -43,6 +45,7 @@ def run_study(
     runs_dir: Path = Path("runs"),
     concurrency: int | None = None,
     study_file: Path | None = None,
+    warm: "WarmStart | None" = None,
 ) -> RunEnd:
     """Runs a new study to its end.
 
@@ -53,6 +56,7 @@ def run_study(
         runs_dir: Where runs are kept.
         concurrency: Trials at once, at most; default as many as fit.
         study_file: Where the study came from.
+        warm: What its sampler knows of an earlier run.
 
     Raises:
         UsageError: The run exists, or cannot be made, or does not fit on the machine.
@@ -62,7 +66,9 @@ def run_study(
     refuse_existing(paths)
     check_loggers(study)
     with _prepared(study, concurrency) as (slots, materials):
-        create_run(paths, study)
+        if warm:
+            warm.check_measured(study, paths.root, materials)
+        create_run(paths, study, warm.prior if warm else None)
         return _drive(paths, study, materials, slots, progress, study_file)
 
 
@@ -127,6 +133,8 @@ def _drive(
 ) -> RunEnd:
     with hold_lock(paths.lock):
         facts = session_facts(study, materials, slots)
+        if prior := read_prior(paths):
+            facts["warm_start"] = prior.facts
         refuse_other_features(paths, facts)
         begin_session(paths.info, study_file, facts)
         for request in paths.control.glob("*") if paths.control.is_dir() else ():
