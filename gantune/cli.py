@@ -130,6 +130,7 @@ def run(
     runs_dir: RunsDir = Path("runs"),
     concurrency: Concurrency = None,
     address: Address = None,
+    warm_start: commands.WarmStartRun = None,
 ) -> None:
     """Run a study."""
     from gantune.tuning.extension import parse_hours
@@ -148,6 +149,7 @@ def run(
         concurrency=concurrency,
         address=address,
         study_file=study.resolve(),
+        warm=commands.find_warm_start(loaded, warm_start, runs_dir),
     )
     _report(end)
 

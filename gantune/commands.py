@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from gantune.analysis.best import BestTrial
     from gantune.analysis.run import Run
     from gantune.generator import Generator
+    from gantune.study import Study
+    from gantune.tuning.warm import WarmStart
 
 PIPE_WIDTH = 160
 
@@ -19,6 +21,11 @@ RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run: its director
 RunsDir = Annotated[Path, typer.Option(help="Where runs are kept.")]
 WhichTrial = Annotated[
     str, typer.Option("--trial", metavar="N|best", help="A trial's number, or the best.")
+]
+
+WarmStartRun = Annotated[
+    str | None,
+    typer.Option("--warm-start", metavar="RUN", help="Learn from an earlier run's ended trials."),
 ]
 
 
@@ -200,6 +207,21 @@ def change_concurrency(root: Path, trials: int) -> None:
     paths.control.mkdir(exist_ok=True)
     write_atomically(paths.concurrency, str(trials).encode())
     typer.echo(f"{root} is running; from now on with at most {trials} at once")
+
+
+def find_warm_start(study: "Study", run: str | None, runs_dir: Path) -> "WarmStart | None":
+    """What a study can learn from a run given by path or by name; says how much it is.
+
+    Raises:
+        UsageError: There is no such run, or nothing to learn from it.
+    """
+    if run is None:
+        return None
+    from gantune.tuning.warm import warm_start
+
+    found = warm_start(study, find_run(run, runs_dir))
+    typer.echo(str(found.prior), err=True)
+    return found
 
 
 def is_run(run: str, runs_dir: Path) -> bool:

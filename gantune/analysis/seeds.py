@@ -13,7 +13,7 @@ from gantune.analysis.ranked import ranked
 from gantune.analysis.recorded import of_search, repeats
 from gantune.config import leaves
 from gantune.errors import RunError
-from gantune.starts import is_same
+from gantune.starts import same
 
 Values = NDArray[np.float64]
 
@@ -136,7 +136,7 @@ def base_number(run: Compared) -> int | None:
     base = {path: value for path, value, _ in leaves(run.study.trial)}
     searched = of_search(run)
     for number, text in zip(searched["number"], searched["parameters"], strict=True):
-        if all(is_same(base.get(path), value) for path, value in json.loads(text).items()):
+        if all(same(base.get(path), value) for path, value in json.loads(text).items()):
             return int(number)
     return None
 

@@ -28,12 +28,14 @@ from gantune.tuning.lifecycle import (
     session_facts,
 )
 from gantune.tuning.observers import check_loggers, observed
+from gantune.tuning.prior import read_prior
 from gantune.tuning.remote import check_shared, joined_ray
 
 NO_EXTENSION = Extension()
 
 if TYPE_CHECKING:
     from gantune.engine.materials import Materials
+    from gantune.tuning.warm import WarmStart
 
 
 def run_study(
@@ -45,6 +47,7 @@ def run_study(
     concurrency: int | None = None,
     address: str | None = None,
     study_file: Path | None = None,
+    warm: "WarmStart | None" = None,
 ) -> RunEnd:
     """Runs a new study to its end.
 
@@ -56,6 +59,7 @@ def run_study(
         concurrency: Trials at once, at most; default as many as fit.
         address: Of a Ray cluster to run on; None: Ray is started on this machine.
         study_file: Where the study came from.
+        warm: What its sampler knows of an earlier run.
 
     Raises:
         UsageError: The run exists, or cannot be made, or does not fit on the machine, or no cluster
@@ -66,7 +70,9 @@ def run_study(
     refuse_existing(paths)
     check_loggers(study)
     with _prepared(study, concurrency, address) as (slots, materials):
-        create_run(paths, study)
+        if warm:
+            warm.check_measured(study, paths.root, materials)
+        create_run(paths, study, warm.prior if warm else None)
         return _drive(paths, study, materials, slots, progress, study_file)
 
 
@@ -136,6 +142,8 @@ def _drive(
     check_shared(paths.root.resolve())
     with hold_lock(paths.lock):
         facts = session_facts(study, materials, slots)
+        if prior := read_prior(paths):
+            facts["warm_start"] = prior.facts
         refuse_other_features(paths, facts)
         begin_session(paths.info, study_file, facts)
         for request in paths.control.glob("*") if paths.control.is_dir() else ():
