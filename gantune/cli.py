@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from gantune import commands
+from gantune import commands, views
 from gantune.commands import RunName, RunsDir, find_run, is_run, make_console, trial_number
 from gantune.errors import GantuneError, UsageError
 from gantune.loader import load_study
 from gantune.study import Study
+from gantune.views import WithReport
 
 if TYPE_CHECKING:
     from gantune.tuning.lifecycle import MakeProgress, RunEnd
@@ -122,6 +123,7 @@ def run(
     time_budget: TimeBudget = None,
     runs_dir: RunsDir = Path("runs"),
     concurrency: Concurrency = None,
+    report: WithReport = True,
 ) -> None:
     """Run a study."""
     from gantune.tuning.extension import parse_hours
@@ -140,7 +142,7 @@ def run(
         concurrency=concurrency,
         study_file=study.resolve(),
     )
-    _report(end)
+    _report(end, with_page=report)
 
 
 @app.command()
@@ -155,6 +157,7 @@ def resume(
     time_budget: TimeBudget = None,
     runs_dir: RunsDir = Path("runs"),
     concurrency: Concurrency = None,
+    report: WithReport = True,
 ) -> None:
     """Go on with a run after a crash or Ctrl-C, or give a finished one more to do."""
     from gantune.analysis.run import load
@@ -174,7 +177,8 @@ def resume(
         )
         return
     typer.echo(f"going on with {root}; starting Ray ...", err=True)
-    _report(resume_run(root, _progress(), concurrency=concurrency, extension=extension))
+    end = resume_run(root, _progress(), concurrency=concurrency, extension=extension)
+    _report(end, with_page=report)
 
 
 @app.command()
@@ -252,6 +256,8 @@ for command in (
     commands.evaluate,
     commands.compare,
     commands.prune,
+    views.report,
+    views.dashboard,
 ):
     app.command()(command)
 
@@ -267,11 +273,13 @@ def _progress() -> "MakeProgress":
     return make
 
 
-def _report(end: "RunEnd") -> None:
+def _report(end: "RunEnd", *, with_page: bool = False) -> None:
     from gantune.analysis.run import load
     from gantune.display import show_run
 
     show_run(load(end.root), make_console())
+    if with_page:
+        views.report_at_end(end.root)
     if end.status == "interrupted":
         typer.echo(f"interrupted; go on with: gantune resume {end.root}", err=True)
         raise typer.Exit(INTERRUPTED)
