@@ -8,12 +8,14 @@ import pandas as pd
 from gantune.analysis.run import Run
 from gantune.checks import search_space
 from gantune.report.verdicts import look_of
-from gantune.report.words import Fact, Sentence, in_words, is_known, label, visible
+from gantune.report.words import Fact, Sentence, in_words, is_known, label, short
 from gantune.starts import base_problem
 from gantune.strategy import GridSearch
 from gantune.study import Study
 
 FEW_TRIALS = 20
+NAME = 60
+"""Letters of a foreign name within a sentence."""
 MINOR = 0.1
 """Below such a share a parameter is not worth a sentence."""
 SOUND = 0.9
@@ -164,7 +166,7 @@ def _mattered(importance: pd.DataFrame, trials: int) -> Sentence:
     parts: list[str | Fact] = []
     for name, share in list(zip(names, shares, strict=True))[: 2 if several else 1]:
         told = Fact(f"importance.{name}", share, "%")
-        parts += [" and " if parts else "", visible(label(name)), " (", told, ")"]
+        parts += [" and " if parts else "", short(label(name), NAME), " (", told, ")"]
     own = int(known["trials"].max())
     parts += [" most: the share of the objective’s variance that each explains by itself over "]
     few = ", which are few" if own < FEW_TRIALS else ""
@@ -186,7 +188,7 @@ def _failed(trials: pd.DataFrame, worst: WorstRegion | None) -> Sentence:
     parts += [" (", Fact(f"verdicts.{counts.index[0]}", int(counts.iloc[0])), ")"]
     if worst is not None and worst.rate > bad / judged:
         key = f"failures.{worst.path}.{worst.part}"
-        parts += ["; worst where ", visible(label(worst.path)), f" is {visible(worst.part)}: "]
+        parts += ["; worst where ", short(label(worst.path), NAME), f" is {short(worst.part, NAME)}: "]
         parts += [Fact(f"{key}.failed", worst.failed), " of ", Fact(f"{key}.trials", worst.trials)]
     return (*parts, ".")
 

@@ -8,9 +8,14 @@ from gantune.analysis.failures import failures
 from gantune.analysis.importance import importance_table
 from gantune.analysis.run import Run
 from gantune.report.answer import WorstRegion
+from gantune.report.thinning import thin_indices
+from gantune.study import Study
 
 FEWEST = 3
 """Trials in a part of a domain before it is called a region."""
+
+MOST_TRIALS, FEWEST_TRIALS, EFFORT = 200, 40, 1500
+"""Trials behind an importance, at most and at least, and their product with the parameters."""
 
 PARTS = 4
 MAX_CHOICES = 12
@@ -50,7 +55,7 @@ class Found:
 
 def find(run: Run) -> Found:
     """Importances and regions of failure."""
-    table = importance_table(run)
+    table = importance_table(_sample(run))
     important = [str(path) for path in table.dropna(subset=["importance"])["parameter"]]
     own = [path for path, spec in run.study.search.items() if spec.domain]
     ranked = [*important, *(path for path in run.study.search if path not in important)]
@@ -58,6 +63,8 @@ def find(run: Run) -> Found:
     counts = [failures(run, path) for path in shown] if len(run.trials) else []
     rates = tuple(_rates(path, rows) for path, rows in zip(shown, counts, strict=False))
     warning = table.attrs.get("warning")
+    if warning is None and len(run.trials) > _limit(run):
+        warning = f"of {len(run.trials):,} trials an even choice of {_limit(run)} was looked at"
     return Found(
         importance=table,
         ranked=tuple(ranked),
@@ -65,6 +72,29 @@ def find(run: Run) -> Found:
         worst=_worst(counts),
         warning=str(warning) if warning else None,
     )
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """A run of which some trials are looked at."""
+
+    name: str
+    study: Study
+    trials: pd.DataFrame
+    epochs: pd.DataFrame
+
+
+def _limit(run: Run) -> int:
+    return max(FEWEST_TRIALS, min(MOST_TRIALS, EFFORT // max(1, len(run.study.search))))
+
+
+def _sample(run: Run) -> _Sample:
+    """At most so many trials: the effort of an importance grows with their square."""
+    chosen = run.trials.iloc[thin_indices(len(run.trials), _limit(run))]
+    epochs = run.epochs
+    if len(chosen) < len(run.trials):
+        epochs = epochs[epochs["number"].isin(chosen["number"])]
+    return _Sample(run.name, run.study, chosen, epochs)
 
 
 def _rates(path: str, rows: pd.DataFrame) -> Rates:

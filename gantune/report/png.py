@@ -14,6 +14,8 @@ SCALE = 2
 _FINE = 2
 """Painted larger by this and reduced, which smooths the edges."""
 
+COLOURS = 128
+
 DASH = (4.0, 3.0)
 
 
@@ -26,8 +28,9 @@ def to_png(drawing: Drawing) -> bytes:
     for mark in drawing.marks:
         _paint(image, brush, mark, by)
     small = image.resize((size[0] // _FINE, size[1] // _FINE), Image.Resampling.BOX)
+    few = small.quantize(COLOURS, Image.Quantize.FASTOCTREE)
     buffer = io.BytesIO()
-    small.save(buffer, "PNG", optimize=True)
+    few.save(buffer, "PNG")
     return buffer.getvalue()
 
 

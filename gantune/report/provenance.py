@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from gantune.analysis.run import Run
-from gantune.report.words import Fact, visible
+from gantune.report.words import Fact, short, visible
+
+LONGEST = 120
+"""Letters of a foreign text in a list."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ def _study_text(run: Run) -> str:
 def _session(session: Mapping[str, Any]) -> Session:
     def text(name: str) -> str:
         value = session.get(name)
-        return "–" if value is None else visible(str(value))
+        return "–" if value is None else short(str(value), LONGEST)
 
     return Session(
         started_at=text("started_at")[:19].replace("T", " "),
@@ -102,4 +105,4 @@ def _session(session: Mapping[str, Any]) -> Session:
 def _pairs(found: Any) -> tuple[tuple[str, str], ...]:
     if not isinstance(found, Mapping):
         return ()
-    return tuple((visible(str(name)), visible(str(value))) for name, value in found.items())
+    return tuple((short(str(name), LONGEST), short(str(value), LONGEST)) for name, value in found.items())

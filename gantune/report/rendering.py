@@ -164,7 +164,7 @@ class Library(NamedTuple):
 def plotly_library() -> Library:
     """The library as plotly's package has it."""
     data = (files("plotly") / "package_data" / "plotly.min.js").read_bytes()
-    packed = base64.b64encode(gzip.compress(data, 9, mtime=0)).decode()
+    packed = base64.b64encode(gzip.compress(data, 6, mtime=0)).decode()
     # An extension for maps adds its style at once, unless an element of this id is there.
     ids = re.findall(rb'getElementById\("([0-9a-f]{64})"\)', data)
     guarded = tuple(dict.fromkeys(found.decode() for found in ids))

@@ -1,15 +1,20 @@
 """Records for the table of trials and what each row opens."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from gantune.analysis.run import Run
 from gantune.report.thinning import MAX_PARAMETERS, MAX_POINTS, MAX_ROWS, thin_indices
 from gantune.report.words import is_known, visible
+
+FloatArray = NDArray[np.float64]
 
 DETAIL_COLUMNS = (
     "objective",
@@ -85,8 +90,9 @@ def trials_table(run: Run, ranked: Sequence[str]) -> TrialsTable:
     ordered = run.trials.assign(objective=run.trials["objective"].astype("float64"))
     ordered = ordered.sort_values(["objective", "number"], ascending=[lower, True])
     shown = ordered.head(MAX_ROWS)
-    evidence = run.epochs[["number", "evidence"]].dropna().groupby("number")["evidence"].last()
-    rows = [_row(run, record, evidence.to_dict()) for record in shown.to_dict("records")]
+    told = run.epochs[["number", "evidence"]].dropna()
+    evidence = dict(zip(told["number"].astype(int), told["evidence"], strict=True))
+    rows = [_row(run, record, evidence) for record in shown.to_dict("records")]
     own = [path for path in ranked if not run.study.search[path].same_as]
     paths = tuple(own[:MAX_PARAMETERS])
     is_thinned = len(shown) < len(ordered) or len(paths) < len(own)
@@ -133,23 +139,31 @@ def trial_curves(epochs: pd.DataFrame, numbers: Sequence[int]) -> dict[str, dict
     columns = [name for name in DETAIL_COLUMNS if name in epochs and epochs[name].notna().any()]
     points = max(8, min(MAX_POINTS, POINT_BUDGET // max(1, len(numbers) * (len(columns) + 1))))
     shown = epochs[epochs["number"].isin(list(numbers))]
+    values = {name: rounded(shown[name].to_numpy("float64", na_value=np.nan)) for name in columns}
+    number, epoch = (shown[name].to_numpy("int64") for name in ("number", "epoch"))
+    firsts = np.flatnonzero(np.diff(number, prepend=-1))
+    ends = [*firsts[1:], len(number)]
     found = {}
-    for number, rows in shown.groupby("number"):
-        chosen = rows.iloc[thin_indices(len(rows), points)]
-        curves = {name: _rounded(chosen[name].astype("float64").tolist()) for name in columns}
-        found[str(number)] = {
-            "epoch": [int(epoch) for epoch in chosen["epoch"]],
-            **{
-                name: values
-                for name, values in curves.items()
-                if any(v is not None for v in values)
-            },
-        }
+    for first, end in zip(firsts.tolist(), ends, strict=True):
+        rows = first + np.array(thin_indices(int(end) - first, points))
+        curves = {name: _nulls(value[rows]) for name, value in values.items()}
+        known = {name: curve for name, curve in curves.items() if any(v is not None for v in curve)}
+        found[str(number[first])] = {"epoch": epoch[rows].tolist(), **known}
     return found
 
 
-def _rounded(values: list[float]) -> list[float | None]:
-    return [float(f"{v:.{DIGITS}g}") if is_known(v) else None for v in values]
+def rounded(values: FloatArray) -> FloatArray:
+    """Values to so many significant digits as a drawing shows."""
+    size = np.abs(np.where(np.isfinite(values) & (values != 0), values, 1.0))
+    places = DIGITS - 1 - np.floor(np.log10(size))
+    # Of a huge one a power of ten would not be finite.
+    scale = 10.0 ** np.clip(places, -300, 300)
+    found: FloatArray = np.rint(values * scale) / scale
+    return np.where(np.isfinite(found), found, values)
+
+
+def _nulls(values: FloatArray) -> list[float | None]:
+    return [value if math.isfinite(value) else None for value in values.tolist()]
 
 
 def _int(value: Any) -> int | None:

@@ -17,7 +17,7 @@
     const found = { ...layout, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", margin: { l: 70, r: 30, t: 20, b: 60 },
       font: { family: "system-ui, sans-serif", size: 12, color: ink("muted") }, hoverlabel: { bgcolor: ink("paper"), font: { color: ink("text") } } };
     for (const name of Object.keys(layout).concat(["xaxis", "yaxis"])) {
-      if (/^[xy]axis\d*$/.test(name)) found[name] = { ...layout[name], gridcolor: ink("faint"), zeroline: false, linecolor: ink("grey"), automargin: true };
+      if (/^[xy]axis\d*$/.test(name)) found[name] = { ...layout[name], gridcolor: ink("faint"), zeroline: false, automargin: true };
     }
     return found;
   };
