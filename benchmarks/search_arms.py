@@ -1,4 +1,4 @@
-"""The searches that are compared, driven without a cluster: gantune's conductor, Ray's own objects."""
+"""The searches that are compared, driven without a cluster: gantune's conductor, Ray's objects."""
 
 from collections.abc import Mapping
 from pathlib import Path

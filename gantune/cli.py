@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from gantune import commands
+from gantune import commands, views
 from gantune.commands import RunName, RunsDir, find_run, is_run, make_console, trial_number
 from gantune.errors import GantuneError, UsageError
 from gantune.loader import load_study
 from gantune.study import Study
+from gantune.views import WithReport
 
 if TYPE_CHECKING:
     from gantune.tuning.lifecycle import MakeProgress, RunEnd
@@ -131,6 +132,7 @@ def run(
     concurrency: Concurrency = None,
     address: Address = None,
     warm_start: commands.WarmStartRun = None,
+    report: WithReport = True,
 ) -> None:
     """Run a study."""
     from gantune.tuning.extension import parse_hours
@@ -151,7 +153,7 @@ def run(
         study_file=study.resolve(),
         warm=commands.find_warm_start(loaded, warm_start, runs_dir),
     )
-    _report(end)
+    _report(end, with_page=report)
 
 
 @app.command()
@@ -170,6 +172,7 @@ def resume(
     runs_dir: RunsDir = Path("runs"),
     concurrency: Concurrency = None,
     address: Address = None,
+    report: WithReport = True,
 ) -> None:
     """Go on with a run after a crash or Ctrl-C, or give a finished one more to do."""
     from gantune.analysis.run import load
@@ -194,7 +197,7 @@ def resume(
     end = resume_run(
         root, _progress(), concurrency=concurrency, address=address, extension=extension
     )
-    _report(end)
+    _report(end, with_page=report)
 
 
 @app.command(name="list")
@@ -247,6 +250,8 @@ for command in (
     commands.evaluate,
     commands.compare,
     commands.prune,
+    views.report,
+    views.dashboard,
 ):
     app.command()(command)
 
@@ -262,11 +267,13 @@ def _progress() -> "MakeProgress":
     return make
 
 
-def _report(end: "RunEnd") -> None:
+def _report(end: "RunEnd", *, with_page: bool = False) -> None:
     from gantune.analysis.run import load
     from gantune.display import show_run
 
     show_run(load(end.root), make_console())
+    if with_page:
+        views.report_at_end(end.root)
     if end.status == "interrupted":
         typer.echo(f"interrupted; go on with: gantune resume {end.root}", err=True)
         raise typer.Exit(INTERRUPTED)

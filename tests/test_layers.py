@@ -30,9 +30,11 @@ LAYERS = [
     {"export", "evaluate"},
     {"tuning"},
     {"api", "forecast"},
+    {"report"},
     {"display"},
     {"comparison", "follow"},
     {"commands"},
+    {"views"},
     {"cli", "__init__", "__main__"},
 ]
 
@@ -40,10 +42,12 @@ LAYERS = [
 HEAVY = {
     "ray": {"tuning"},
     # Its importance evaluators; tuning has the samplers.
-    "optuna": {"tuning", "analysis"},
+    "optuna": {"report", "tuning", "analysis"},
     "torch": {"metrics", "engine", "host", "generator", "evaluate"},
     "safetensors": {"metrics", "host", "generator"},
-    "pandas": {"analysis", "display"},
+    "pandas": {"analysis", "display", "report"},
+    "jinja2": {"report"},
+    "plotly": {"report"},
     "tensorboard": {"tuning"},
     "scipy": {"analysis"},
     "sklearn": set(),

@@ -1,0 +1,236 @@
+"""Records for the answer: the best configuration against the base, and how sure that is."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from gantune.analysis.run import Run
+from gantune.checks import search_space
+from gantune.report.verdicts import look_of
+from gantune.report.words import Fact, Sentence, in_words, is_known, label, short
+from gantune.starts import base_problem
+from gantune.strategy import GridSearch
+from gantune.study import Study
+
+FEW_TRIALS = 20
+NAME = 60
+"""Letters of a foreign name within a sentence."""
+MINOR = 0.1
+"""Below such a share a parameter is not worth a sentence."""
+SOUND = 0.9
+"""Held-out accuracy below which a classifier's features say little."""
+
+
+@dataclass(frozen=True)
+class Reached:
+    """What a trial has reached."""
+
+    number: int
+    objective: float | None
+    epoch: int | None
+    epochs: int | None
+    status: str
+    verdict: str | None
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A searched path: its value in the best trial and in the base trial."""
+
+    path: str
+    best: Any
+    base: Any
+    differs: bool
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a run has found.
+
+    Attributes:
+        best: The best trial; None where no trial has a value.
+        base: The study's own trial as it stands; None where the search did not try it.
+        gain: How much better the best is than the base, as a share of the base's value; negative
+            would be worse. None where one of them or the share is not known.
+        settings: Searched paths, those that differ first.
+        mattered: A sentence.
+        failed: A sentence.
+        sure: Sentences.
+    """
+
+    metric: str
+    goal: str
+    best: Reached | None
+    base: Reached | None
+    gain: float | None
+    settings: tuple[Setting, ...]
+    mattered: Sentence
+    failed: Sentence
+    sure: tuple[Sentence, ...]
+
+
+def answer(run: Run, importance: pd.DataFrame, worst: "WorstRegion | None") -> Answer:
+    """The answer of a run.
+
+    Args:
+        run: The run.
+        importance: A row per parameter: ``parameter``, ``importance``, ``trials``.
+        worst: Where it failed most.
+    """
+    scored = run.epochs["objective"].notna().any()
+    best = reached(run.trials, run.best_number()) if scored else None
+    base = reached(run.trials, 0) if has_base(run.study) and len(run.trials) else None
+    objective = run.study.objective
+    return Answer(
+        metric=objective.metric,
+        goal=objective.direction,
+        best=best,
+        base=base,
+        gain=_gain(best, base, objective.sign),
+        settings=_settings(run, best, base),
+        mattered=_mattered(importance, len(run.trials)),
+        failed=_failed(run.trials, worst),
+        sure=_sure(run, best),
+    )
+
+
+def has_base(study: Study) -> bool:
+    """Whether trial 0 is the study's own trial: see ``start`` in the study file."""
+    if not study.search:
+        return True
+    if isinstance(study.sampler, GridSearch) or study.start == ():
+        return False
+    return base_problem(search_space(study)) is None
+
+
+def reached(trials: pd.DataFrame, number: int) -> Reached | None:
+    """What a trial has reached; None where its row is lost or not yet there."""
+    rows = trials[trials["number"] == number]
+    if rows.empty:
+        return None
+    row = {str(name): value for name, value in rows.iloc[0].items()}
+    known = {name: row[name] if is_known(row[name]) else None for name in row}
+    return Reached(
+        number=number,
+        objective=None if known["objective"] is None else float(known["objective"]),
+        epoch=None if known["best_epoch"] is None else int(known["best_epoch"]),
+        epochs=None if known["epochs"] is None else int(known["epochs"]),
+        status=str(known["status"]),
+        verdict=known["verdict"] and str(known["verdict"]),
+    )
+
+
+def _gain(best: Reached | None, base: Reached | None, sign: int) -> float | None:
+    if not best or not base or best.objective is None or not base.objective:
+        return None
+    return sign * (base.objective - best.objective) / abs(base.objective)
+
+
+def _settings(run: Run, best: Reached | None, base: Reached | None) -> tuple[Setting, ...]:
+    if best is None:
+        return ()
+    ours = run.parameters(best.number)
+    theirs = run.parameters(base.number) if base else {}
+    found = [
+        Setting(path, ours.get(path), theirs.get(path), ours.get(path) != theirs.get(path))
+        for path in run.study.search
+        if path in ours or path in theirs
+    ]
+    return tuple(sorted(found, key=lambda setting: not setting.differs))
+
+
+@dataclass(frozen=True)
+class WorstRegion:
+    """The part of a parameter's domain in which most trials failed."""
+
+    path: str
+    part: str
+    trials: int
+    failed: int
+
+    @property
+    def rate(self) -> float:
+        """Share of its trials that failed."""
+        return self.failed / self.trials
+
+
+def _mattered(importance: pd.DataFrame, trials: int) -> Sentence:
+    known = importance.dropna(subset=["importance"])
+    if known.empty:
+        few = "1 trial" if trials == 1 else f"{trials:,} trials"
+        return (f"Of {few} it cannot be said.",)
+    names = [str(path) for path in known["parameter"]]
+    shares = [float(share) for share in known["importance"]]
+    several = len(shares) > 1 and shares[1] >= MINOR
+    parts: list[str | Fact] = []
+    for name, share in list(zip(names, shares, strict=True))[: 2 if several else 1]:
+        told = Fact(f"importance.{name}", share, "%")
+        parts += [" and " if parts else "", short(label(name), NAME), " (", told, ")"]
+    own = int(known["trials"].max())
+    parts += [" most: the share of the objective’s variance that each explains by itself over "]
+    few = ", which are few" if own < FEW_TRIALS else ""
+    return (*parts, Fact("importance.trials", own), f" trials{few}.")
+
+
+def _failed(trials: pd.DataFrame, worst: WorstRegion | None) -> Sentence:
+    verdicts = trials["verdict"].astype("string")
+    judged = int(verdicts.notna().sum())
+    if not judged:
+        return ("No trial has been judged yet.",)
+    counts = verdicts[verdicts != "healthy"].value_counts()
+    bad = int(counts.sum())
+    total = Fact("trials.judged", judged)
+    if not bad:
+        return ("Nothing failed: all ", total, " trials that were judged are healthy.")
+    parts: list[str | Fact] = ["Not healthy: ", Fact("trials.unhealthy", bad), " of ", total]
+    parts += [" trials, most often ", in_words(str(counts.index[0]))]
+    parts += [" (", Fact(f"verdicts.{counts.index[0]}", int(counts.iloc[0])), ")"]
+    if worst is not None and worst.rate > bad / judged:
+        key = f"failures.{worst.path}.{worst.part}"
+        parts += [
+            "; worst where ",
+            short(label(worst.path), NAME),
+            f" is {short(worst.part, NAME)}: ",
+        ]
+        parts += [Fact(f"{key}.failed", worst.failed), " of ", Fact(f"{key}.trials", worst.trials)]
+    return (*parts, ".")
+
+
+def _sure(run: Run, best: Reached | None) -> tuple[Sentence, ...]:
+    found: list[Sentence] = [_near(run, best)] if best is not None else []
+    measured = run.measured_in
+    if best is not None and best.verdict not in (None, "healthy"):
+        look = look_of(best.verdict)
+        text = f"The best trial ended as {in_words(str(best.verdict))}: {look.meaning}. "
+        found.append((text, "Its numbers are of its best epoch; look at its samples."))
+    if measured is not None and measured.accuracy is not None:
+        weak = "" if measured.accuracy >= SOUND else ", which is low: distances say little"
+        accuracy = Fact("features.accuracy", measured.accuracy, "%")
+        found.append(
+            (
+                "Distances are in features of a classifier that is right on ",
+                accuracy,
+                f" of held-out data{weak}.",
+            )
+        )
+    return tuple(found)
+
+
+NEAR = 0.1
+
+
+def _near(run: Run, best: Reached) -> Sentence:
+    """How many others come close, and that seeds have not been tried."""
+    values = run.trials["objective"].dropna().astype("float64")
+    assert best.objective is not None
+    room = abs(best.objective) * NEAR
+    near = int((abs(values - best.objective) <= room).sum()) - 1
+    once = "Each configuration was trained from one seed, and another seed gives another value"
+    if len(values) < 2:
+        return ("One trial alone says nothing of chance: another seed gives another value.",)
+    if near < 1:
+        return (f"{once}; no other trial comes within 10% of the best.",)
+    told = Fact("trials.near", near)
+    others = "other trial comes" if near == 1 else "other trials come"
+    return (f"{once}; ", told, f" {others} within 10% of the best and may be as good.")

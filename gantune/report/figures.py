@@ -1,0 +1,164 @@
+"""Every figure of one run's report, with what to read off it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from gantune.parts.data import Grid as MixtureGrid
+from gantune.parts.data import Ring
+from gantune.paths import RunPaths
+from gantune.pictures import _reach
+from gantune.report.drawing import Drawing
+from gantune.report.figures_modes import (
+    curves_figure,
+    histogram_figure,
+    precision_recall_figure,
+    scatter_figure,
+)
+from gantune.report.figures_search import (
+    history_figure,
+    importance_figure,
+    rungs_figure,
+    spent_figure,
+    time_figure,
+)
+from gantune.report.figures_stability import map_figure, rates_figure, shares_figure
+from gantune.report.gather import Material
+from gantune.report.grids import picture_epochs
+from gantune.report.words import in_words, label, short
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure in its place.
+
+    Attributes:
+        name: Its file, without ending.
+        group: Where in the page it stands.
+        caption: What to read off it.
+        drawing: The figure.
+    """
+
+    name: str
+    group: str
+    caption: str
+    drawing: Drawing
+
+
+def figures(material: Material) -> list[Figure]:
+    """All figures for which the run has numbers."""
+    return [*_stability(material), *_modes(material), *_search(material)]
+
+
+def _stability(material: Material) -> Iterator[Figure]:
+    if material.shares:
+        caption = (
+            "How trials ended up, by the worst that held at their end. Healthy means that nothing "
+            "was found, not that the samples are good."
+        )
+        yield Figure("verdicts", "shares", caption, shares_figure(material.shares))
+    for index, rates in enumerate(material.found.rates):
+        caption = (
+            f"Verdicts over the range of {short(label(rates.path), 60)}, each row all of its "
+            "trials. A row with little blue is where training breaks."
+        )
+        yield Figure(f"rates_{index + 1}", "rates", caption, rates_figure(rates.path, rates.parts))
+    for index, plane in enumerate(material.maps):
+        if plane.points:
+            caption = (
+                f"Each marker is a trial: {short(label(plane.x_path), 60)} along, "
+                f"{short(label(plane.y_path), 60)} upright. Markers of one kind in one place are "
+                "a region to leave out of the next search."
+            )
+            yield Figure(f"failure_map_{index + 1}", "maps", caption, map_figure(plane))
+
+
+CURVE_CAPTIONS = {
+    "modes": "Modes or classes with at least one sample. A line that stays low has collapsed; one "
+    "that falls has lost modes that it once served.",
+    "mode_entropy": "How evenly samples fall on modes. It falls before modes are lost altogether.",
+    "coverage": "Share of real samples with a generated one nearby: low means that much of the "
+    "data is never imitated.",
+}
+
+
+def _modes(material: Material) -> Iterator[Figure]:
+    for curves in material.curves:
+        if curves.drawn:
+            caption = CURVE_CAPTIONS[curves.column] + " The best trial is the thick line."
+            if len(curves.drawn) < curves.trials:
+                caption += f" {len(curves.drawn)} of {curves.trials:,} trials are drawn."
+            yield Figure(curves.column, "curves", caption, curves_figure(curves))
+    shares = material.real.shares if material.real else None
+    for histogram in material.histograms:
+        caption = "Bars: shares of generated samples in each mode."
+        caption += " Strokes: the data's own." if shares else ""
+        name = f"histogram_{histogram.name}"
+        yield Figure(name, "histograms", caption, histogram_figure(histogram, shares))
+    if material.precision_recall:
+        caption = (
+            "Each trial at its best epoch. Low on the right: variety without quality; high on the "
+            "left: few good samples again and again, which is how a collapse looks."
+        )
+        drawing = precision_recall_figure(material.precision_recall, material.best)
+        yield Figure("precision_recall", "pr", caption, drawing)
+    yield from _scatters(material)
+
+
+def _scatters(material: Material) -> Iterator[Figure]:
+    data = material.run.study.trial.data
+    if not isinstance(data, Ring | MixtureGrid) or not material.real or not material.real.centers:
+        return
+    caption = "Dots are samples, rings the true modes. A ring without dots is a mode that is lost."
+    reach, centers = _reach(data), material.real.centers
+    for histogram in material.histograms:
+        assert histogram.number is not None
+        files = picture_epochs(RunPaths(material.run.root), histogram.number)
+        if files:
+            epoch, path = min(files, key=lambda f: abs(f[0] - (histogram.epoch or 0)))
+            head = f"{histogram.name}: trial {histogram.number}, epoch {epoch}"
+            drawing = scatter_figure(path.read_bytes(), centers, reach, head)
+            yield Figure(f"scatter_{histogram.name}", "scatters", caption, drawing)
+
+
+def _search(material: Material) -> Iterator[Figure]:
+    metric, answer = material.answer.metric, material.answer
+    if material.history.points:
+        caption = (
+            f"The best {in_words(metric)} of each trial, in the order in which the search "
+            "proposed them; the line is the best so far. Stopped trials had less time."
+        )
+        yield Figure("history", "search", caption, history_figure(material.history, metric))
+    if material.spent.steps:
+        base = answer.base.objective if answer.base else None
+        caption = (
+            "What the search had found after how much training. A line that is long flat says "
+            "that more of the same would hardly help."
+        )
+        yield Figure("spent", "search", caption, spent_figure(material.spent, metric, base))
+    if material.rungs:
+        unit = getattr(material.run.study.scheduler, "unit", "epochs").removesuffix("s")
+        unit = "epoch" if unit == "image" else unit
+        caption = (
+            "Trials when they came to each rung. If stopped and kept trials lie far apart, the "
+            "scheduler decides on more than chance."
+        )
+        drawing = rungs_figure(material.rungs, metric, unit)
+        yield Figure("rungs", "search", caption, drawing)
+    known = material.found.importance.dropna(subset=["importance"])
+    if len(known):
+        rows = [
+            (label(str(p)), float(i), int(t))
+            for p, i, t in zip(
+                known["parameter"], known["importance"], known["trials"], strict=True
+            )
+        ]
+        caption = (
+            "Share of the objective's variance that each parameter explains by itself, over all "
+            "trials at the first rung; of a conditional one within the trials that have it."
+        )
+        if material.found.warning:
+            caption += f" Note: {material.found.warning}."
+        yield Figure("importance", "search", caption, importance_figure(rows))
+    if material.time_line:
+        caption = "A row per worker, a bar per trial. White gaps are workers that waited."
+        yield Figure("time_line", "wide", caption, time_figure(material.time_line))

@@ -1,0 +1,108 @@
+"""Everything that a report of one run is made of."""
+
+from dataclasses import dataclass
+
+from gantune.analysis.run import Run
+from gantune.errors import RunError
+from gantune.paths import RunPaths
+from gantune.report.answer import Answer, answer
+from gantune.report.found import Found, find
+from gantune.report.grids import Grid, RealData, grids, real_data
+from gantune.report.modes import (
+    PANELS,
+    Curves,
+    ModeHistogram,
+    PrecisionRecall,
+    metric_curves,
+    mode_histograms,
+    precision_recall,
+)
+from gantune.report.provenance import Provenance, provenance
+from gantune.report.search import (
+    Bar,
+    History,
+    Rung,
+    SpentCurve,
+    best_against_epochs,
+    history,
+    rungs,
+    time_line,
+)
+from gantune.report.stability import (
+    Example,
+    FailureMap,
+    VerdictShare,
+    examples,
+    failure_maps,
+    verdict_shares,
+)
+from gantune.report.thinning import PICTURE_BYTES
+from gantune.report.trials import TrialsTable, trials_table
+
+PICTURES = 8
+"""Pictures of one trial over time."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """The records of one run's report."""
+
+    run: Run
+    best: int | None
+    found: Found
+    answer: Answer
+    shares: tuple[VerdictShare, ...]
+    maps: tuple[FailureMap, ...]
+    examples: tuple[Example, ...]
+    curves: tuple[Curves, ...]
+    histograms: tuple[ModeHistogram, ...]
+    precision_recall: tuple[PrecisionRecall, ...]
+    history: History
+    spent: SpentCurve
+    rungs: tuple[Rung, ...]
+    time_line: tuple[Bar, ...]
+    table: TrialsTable
+    provenance: Provenance
+    real: RealData | None
+    grids: dict[int, Grid]
+
+
+def gather(run: Run) -> Material:
+    """Makes every record from a run's tables and files; reads only."""
+    trials, epochs, objective = run.trials, run.epochs, run.study.objective
+    found = find(run)
+    best = _best(run)
+    told = answer(run, found.importance, found.worst)
+    shown = examples(trials, epochs, best)
+    histograms = mode_histograms(trials, epochs, objective.sign)
+    table = trials_table(run, found.ranked)
+    first = [best, told.base.number if told.base else None, *(h.number for h in histograms)]
+    numbers = [n for n in [*first, *(e.number for e in shown)] if n is not None]
+    numbers += [row.number for row in table.rows]
+    return Material(
+        run=run,
+        best=best,
+        found=found,
+        answer=told,
+        shares=verdict_shares(trials),
+        maps=failure_maps(trials, run.study, found.ranked),
+        examples=shown,
+        curves=tuple(metric_curves(epochs, name, best) for name in PANELS),
+        histograms=histograms,
+        precision_recall=precision_recall(trials, epochs),
+        history=history(trials, objective.sign),
+        spent=best_against_epochs(epochs, "objective", objective.direction),
+        rungs=rungs(trials, epochs, run.study.rungs),
+        time_line=time_line(trials),
+        table=table,
+        provenance=provenance(run),
+        real=real_data(run.study.trial.data),
+        grids=grids(RunPaths(run.root), list(dict.fromkeys(numbers)), PICTURES, PICTURE_BYTES),
+    )
+
+
+def _best(run: Run) -> int | None:
+    try:
+        return run.best_number()
+    except RunError:
+        return None

@@ -1,0 +1,101 @@
+"""Commands that make something to look at: a report, a dashboard."""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gantune.commands import RunName, RunsDir, find_run
+from gantune.errors import GantuneError, UsageError
+
+LOCAL = "127.0.0.1"
+
+WithReport = Annotated[
+    bool, typer.Option("--report/--no-report", help="Write reports/<name> at the end.")
+]
+
+
+def report(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN [RUN...]", help="One run or more.")],
+    out: Annotated[
+        Path | None, typer.Option(help="The folder to write; default reports/<name>.")
+    ] = None,
+    runs_dir: RunsDir = Path("runs"),
+) -> None:
+    """Write a page to look at (index.html), a summary, tables and pictures of runs."""
+    page = make_report([find_run(run, runs_dir) for run in runs], out)
+    typer.echo(f"wrote {page}")
+
+
+def make_report(roots: Sequence[Path], out: Path | None) -> Path:
+    """Writes the report of runs and returns its page."""
+    from gantune.analysis.run import load
+    from gantune.report.write import report_folder, write_report
+
+    runs = [load(root) for root in roots]
+    return write_report(runs, out or report_folder(runs))
+
+
+def report_at_end(root: Path) -> None:
+    """Writes the report of a run that has ended; what is wrong with it is no fault of the run."""
+    try:
+        typer.echo(f"report: {make_report([root], None)}")
+    except (GantuneError, OSError) as error:
+        typer.echo(f"no report: {error}; try: gantune report {root}", err=True)
+
+
+def dashboard(
+    run: RunName,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="TensorBoard, on the run's event files.")
+    ] = False,
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8080,
+    runs_dir: RunsDir = Path("runs"),
+) -> None:
+    """Open optuna-dashboard on a copy of a run's journal, or TensorBoard, on this machine only."""
+    from gantune.paths import RunPaths
+
+    paths = RunPaths(find_run(run, runs_dir))
+    if tensorboard:
+        _require("tensorboard", "TensorBoard")
+        logs = paths.root / "tensorboard"
+        if not logs.is_dir():
+            raise UsageError(
+                f"{paths.root} has no event files; its study needs loggers: [tensorboard]"
+            )
+        module = ["tensorboard.main", "--logdir", str(logs), "--host", LOCAL, "--port", str(port)]
+        _serve(module, port)
+        return
+    _require("optuna_dashboard", "optuna-dashboard")
+    if not paths.journal.is_file():
+        raise UsageError(f"{paths.root} has no journal: it was trained without a search")
+    with tempfile.TemporaryDirectory() as folder:
+        # A copy: what is clicked there must not change the run, nor wait for its lock.
+        copy = Path(shutil.copy(paths.journal, folder))
+        data = copy.read_bytes()
+        copy.write_bytes(data[: data.rfind(b"\n") + 1])
+        _serve(["optuna_dashboard", str(copy), "--host", LOCAL, "--port", str(port)], port)
+
+
+def _require(module: str, name: str) -> None:
+    if find_spec(module) is None:
+        raise UsageError(f"{name} is not installed: pip install {name.lower()}")
+
+
+def _serve(module: Sequence[str], port: int) -> None:
+    typer.echo(f"http://{LOCAL}:{port}/ until Ctrl-C", err=True)
+    process = subprocess.Popen([sys.executable, "-m", *module])
+    try:
+        code = process.wait()
+    except KeyboardInterrupt:
+        process.terminate()
+        process.wait()
+        return
+    if code:
+        raise GantuneError(f"{module[0]} ended with code {code}")
