@@ -203,3 +203,14 @@ def _scalar(node: yaml.ScalarNode) -> Value:
     if match := _NOT_FINITE.fullmatch(text):
         return float("nan") if match[3] else float(f"{match[1]}inf")
     return text
+
+
+def dotted(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The leaves of nested mappings by dotted path; lists are leaves."""
+    found: dict[str, Any] = {}
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            found |= dotted(value, f"{prefix}{name}.")
+        else:
+            found[f"{prefix}{name}"] = value
+    return found
