@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gantune.goals import Standing
 from gantune.study import Stop
 from gantune.trial import ends_by_verdict
 from gantune.tuning.rungs import Rungs
@@ -113,7 +114,7 @@ def _end(number: int, trial: Trial, stop: Stop, rungs: Rungs, planned: int) -> t
     for epoch in range(1, min(len(records) + 1, planned)):
         if trial.verdicts[epoch - 1] == "diverged":
             return epoch, False
-        goes_on = rungs.observe(number, epoch, best[epoch - 1], 1)
+        goes_on = rungs.observe(number, epoch, Standing(False, best[epoch - 1]))
         if ends_by_verdict(records[:epoch], stop):
             return epoch, True
         if not goes_on:

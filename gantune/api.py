@@ -34,6 +34,7 @@ def run(
     name: str | None = None,
     runs_dir: str | Path = "runs",
     concurrency: int | None = None,
+    address: str | None = None,
 ) -> Run:
     """Runs a study to its end and opens its run.
 
@@ -42,14 +43,22 @@ def run(
         name: The run's name; default the study's.
         runs_dir: Where runs are kept.
         concurrency: Trials at once, at most; default as many as fit.
+        address: Of a Ray cluster, ``auto`` or ``HOST:PORT``; default this machine alone.
 
     Raises:
-        UsageError: The run exists, or does not fit on this machine.
+        UsageError: The run exists, or does not fit on this machine, or no cluster answers.
         RunError: It could not go on.
     """
     from gantune.tuning.runner import run_study
 
-    end = run_study(study, silent, name=name, runs_dir=Path(runs_dir), concurrency=concurrency)
+    end = run_study(
+        study,
+        silent,
+        name=name,
+        runs_dir=Path(runs_dir),
+        concurrency=concurrency,
+        address=address,
+    )
     return load(end.root)
 
 

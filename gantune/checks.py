@@ -7,15 +7,16 @@ from typing import Any
 from pydantic import ValidationError
 
 from gantune.config import all_paths, leaves
-from gantune.document import Document
+from gantune.document import Document, Location, Value
 from gantune.errors import Problem, UsageError
+from gantune.goals import OBJECTIVES, parse_constraint
 from gantune.legality import check_trial
-from gantune.objectives import objective_problems, what_lacks
+from gantune.objectives import metrics_of, objective_problems, what_lacks
 from gantune.parts.foreign import EXTRA_METRICS
 from gantune.space import Parameter, ParameterSpec, Space
 from gantune.starts import as_keys, flat
 from gantune.strategy import Asha, GridSearch
-from gantune.study import OBJECTIVES, Study, with_values
+from gantune.study import Study, with_values
 from gantune.walks import grid, probes
 
 MAX_EXAMPLES = 3
@@ -96,13 +97,32 @@ def _near(path: str, known: list[str]) -> str:
 
 def _check_metric(document: Document) -> Iterator[Problem]:
     tree = document.value
-    objective = tree.get("objective") if isinstance(tree, dict) else None
-    metric = objective.get("metric") if isinstance(objective, dict) else None
+    if not isinstance(tree, dict):
+        return
     known = [*OBJECTIVES, *EXTRA_METRICS]
-    if isinstance(metric, str) and metric not in known:
-        near = _near(metric, known) or f"; known: {', '.join(known)}"
-        where = document.where(("objective", "metric"))
-        yield Problem(where, "objective.metric", f"unknown metric {metric!r}{near}")
+    for location, metric in [*_aims(tree.get("objective")), *_bounded(tree.get("constraints"))]:
+        if metric not in known:
+            near = _near(metric, known) or f"; known: {', '.join(known)}"
+            path = ".".join(map(str, location))
+            yield Problem(document.where(location), path, f"unknown metric {metric!r}{near}")
+
+
+def _aims(objective: Value) -> Iterator[tuple[Location, str]]:
+    """The metrics of one objective, or of a list of them."""
+    several = isinstance(objective, list)
+    for index, one in enumerate(objective if isinstance(objective, list) else [objective]):
+        metric = one.get("metric") if isinstance(one, dict) else None
+        if isinstance(metric, str):
+            yield ("objective", *([index] if several else []), "metric"), metric
+
+
+def _bounded(constraints: Value) -> Iterator[tuple[Location, str]]:
+    """The metrics of those constraints that can be read."""
+    for index, text in enumerate(constraints if isinstance(constraints, list) else ()):
+        try:
+            yield ("constraints", index), parse_constraint(str(text)).metric
+        except ValueError:
+            continue  # the field's own rule says what is wrong with it
 
 
 def _check_epochs(document: Document, study: Study) -> Iterator[Problem]:
@@ -123,6 +143,9 @@ def _check_objective(document: Document, study: Study) -> Iterator[Problem]:
     where = document.where(("objective", "metric"))
     for message in objective_problems(study):
         yield Problem(where, "objective.metric", message)
+    if study.confirm and "seed" in study.search:
+        where = document.where(("confirm",))
+        yield Problem(where, "confirm", "trials are confirmed with fresh seeds: search no seed")
 
 
 def _check_grid(document: Document, study: Study) -> Iterator[Problem]:
@@ -206,8 +229,9 @@ def _check_draws(document: Document, study: Study) -> Iterator[Problem]:
         else:
             for path, message in check_trial(trial):
                 yield from _once(seen, document, path, f"{what}: {message}")
-            lacking = what_lacks(study.objective.metric, trial)
-            if lacking:
+            for lacking in filter(
+                None, (what_lacks(metric, trial) for metric in metrics_of(study))
+            ):
                 where = document.where(("objective", "metric"))
                 yield Problem(where, "objective.metric", lacking)
     for path in sorted(set(study.search) - existing):

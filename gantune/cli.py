@@ -43,6 +43,13 @@ TimeBudget = Annotated[
     str | None, typer.Option(metavar="30m", help="End cleanly after so long: 90s, 30m, 1h30m, 2d.")
 ]
 
+Address = Annotated[
+    str | None,
+    typer.Option(
+        metavar="auto|HOST:PORT", help="Of a Ray cluster to run on; default this machine alone."
+    ),
+]
+
 
 def _print_version(wanted: bool) -> None:
     if wanted:
@@ -123,6 +130,7 @@ def run(
     time_budget: TimeBudget = None,
     runs_dir: RunsDir = Path("runs"),
     concurrency: Concurrency = None,
+    address: Address = None,
     report: WithReport = True,
 ) -> None:
     """Run a study."""
@@ -140,6 +148,7 @@ def run(
         name=name,
         runs_dir=runs_dir,
         concurrency=concurrency,
+        address=address,
         study_file=study.resolve(),
     )
     _report(end, with_page=report)
@@ -155,8 +164,12 @@ def resume(
         int | None, typer.Option(min=1, help="A larger budget.epochs: of all trials together.")
     ] = None,
     time_budget: TimeBudget = None,
+    confirm: Annotated[
+        str | None, typer.Option(metavar="3x5", help="The best 3 again with 5 fresh seeds each.")
+    ] = None,
     runs_dir: RunsDir = Path("runs"),
     concurrency: Concurrency = None,
+    address: Address = None,
     report: WithReport = True,
 ) -> None:
     """Go on with a run after a crash or Ctrl-C, or give a finished one more to do."""
@@ -166,45 +179,23 @@ def resume(
 
     root = find_run(run, runs_dir)
     loaded = load(root)
-    if loaded.is_live and concurrency and not any((trials, epochs, time_budget)):
+    if loaded.is_live and concurrency and not any((trials, epochs, time_budget, confirm)):
         commands.change_concurrency(root, concurrency)
         return
-    extension = Extension(trials, epochs, parse_hours(time_budget) if time_budget else None)
+    hours = parse_hours(time_budget) if time_budget else None
+    extension = Extension(trials, epochs, hours, confirm)
     if loaded.is_done and not any(extension):
         typer.echo(
-            f"{root} is finished; there is nothing to go on with, but for more: --trials +N",
+            f"{root} is finished; there is nothing to go on with, but for more: "
+            "--trials +N, --confirm 3x5",
             err=True,
         )
         return
     typer.echo(f"going on with {root}; starting Ray ...", err=True)
-    end = resume_run(root, _progress(), concurrency=concurrency, extension=extension)
+    end = resume_run(
+        root, _progress(), concurrency=concurrency, address=address, extension=extension
+    )
     _report(end, with_page=report)
-
-
-@app.command()
-def stop(
-    run: RunName,
-    trial: Annotated[int | None, typer.Option(min=0, help="Only this trial.")] = None,
-    runs_dir: RunsDir = Path("runs"),
-) -> None:
-    """End a running study, or one of its trials, cleanly, from another terminal."""
-    from gantune.analysis.run import load
-    from gantune.lock import is_held
-    from gantune.paths import RunPaths
-
-    paths = RunPaths(find_run(run, runs_dir))
-    if not is_held(paths.lock):
-        raise UsageError(f"{paths.root} is not running")
-    if trial is not None:
-        trials = load(paths.root).trials
-        running = [int(number) for number in trials["number"][trials["status"] == "running"]]
-        if trial not in running:
-            raise UsageError(f"trial {trial} is not running; running: {running}")
-    paths.control.mkdir(exist_ok=True)
-    what = "all" if trial is None else str(trial)
-    (paths.control / f"stop-{what}").touch()
-    who = "its running trials end" if trial is None else f"trial {trial} ends"
-    typer.echo(f"asked {paths.root}: {who} at the next report")
 
 
 @app.command(name="list")
@@ -251,6 +242,7 @@ def _follow(root: Path, trial: int | None) -> None:
 
 for command in (
     commands.init,
+    commands.stop,
     commands.export,
     commands.sample,
     commands.evaluate,

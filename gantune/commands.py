@@ -42,6 +42,31 @@ def init(
     typer.echo(f"wrote {', '.join(map(str, written))}; try: gantune check {written[0]}")
 
 
+def stop(
+    run: RunName,
+    trial: Annotated[int | None, typer.Option(min=0, help="Only this trial.")] = None,
+    runs_dir: RunsDir = Path("runs"),
+) -> None:
+    """End a running study, or one of its trials, cleanly, from another terminal."""
+    from gantune.analysis.run import load
+    from gantune.lock import is_held
+    from gantune.paths import RunPaths
+
+    paths = RunPaths(find_run(run, runs_dir))
+    if not is_held(paths.lock):
+        raise UsageError(f"{paths.root} is not running")
+    if trial is not None:
+        trials = load(paths.root).trials
+        running = [int(number) for number in trials["number"][trials["status"] == "running"]]
+        if trial not in running:
+            raise UsageError(f"trial {trial} is not running; running: {running}")
+    paths.control.mkdir(exist_ok=True)
+    what = "all" if trial is None else str(trial)
+    (paths.control / f"stop-{what}").touch()
+    who = "its running trials end" if trial is None else f"trial {trial} ends"
+    typer.echo(f"asked {paths.root}: {who} at the next report")
+
+
 def export(
     run: RunName,
     out: Annotated[Path | None, typer.Option(help="The folder to write.")] = None,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gantune.checkpoints import remove_checkpoint
+from gantune.goals import front
 from gantune.lock import hold_lock
 from gantune.paths import RunPaths
 from gantune.records import read_table
@@ -29,34 +30,53 @@ class Freed(NamedTuple):
     size: int
 
 
-def best_ended(ends: Sequence[EndRow], sign: int, count: int | None) -> list[EndRow]:
-    """The best trials in order; None: all of those that have a value.
+def worth_keeping(ends: Sequence[EndRow], study: Study, count: int | None) -> list[EndRow]:
+    """The trials whose weights somebody will ask for.
+
+    The best of the search, of two objectives all that no other trial dominates, and of each
+    configuration that was confirmed its best repeat.
 
     Args:
         ends: Last rows of ended trials.
-        sign: 1 where a lower objective is better, -1 where a higher one is.
-        count: How many at most.
+        study: Their study.
+        count: How many of the search at most; None: all that have a value.
     """
+    ranking, second = study.ranking, study.objective.second
     scored = [row for row in ends if row["objective"] is not None]
-    return sorted(scored, key=lambda row: (sign * row["objective"], row["number"]))[:count]
+    scored.sort(key=lambda row: (ranking.of_trial(row), row["number"]))
+    searched = [row for row in scored if row["confirms"] is None]
+    kept = searched[:count]
+    if second:
+        both = [row for row in searched if row["second_objective"] is not None]
+        points = [
+            (ranking.sign * row["objective"], second.sign * row["second_objective"]) for row in both
+        ]
+        kept += [both[index] for index in front(points)]
+    repeats = [row for row in reversed(scored) if row["confirms"] is not None]
+    # The last that is put under a name stays there: the best.
+    return kept + list({row["confirms"]: row for row in repeats}.values())
 
 
 def thin(
-    paths: RunPaths, ends: Sequence[EndRow], sign: int, keep: Checkpoints, *, keep_last: bool = True
+    paths: RunPaths,
+    ends: Sequence[EndRow],
+    study: Study,
+    keep: Checkpoints,
+    *,
+    keep_last: bool = True,
 ) -> Freed:
     """Removes what ended trials do not need to keep; may be repeated after a crash at any point.
 
     Args:
         paths: The run.
         ends: Last rows of ended trials; files of no other trial are touched.
-        sign: 1 where a lower objective is better, -1 where a higher one is.
+        study: Their study.
         keep: How many of the best keep their weights.
         keep_last: Whether of those the completed ones keep what they could be trained on from.
     """
-    if keep.keep_top is None:
-        best = {int(row["number"]) for row in ends}
-    else:
-        best = {int(row["number"]) for row in best_ended(ends, sign, keep.keep_top)}
+    best = {int(row["number"]) for row in ends}
+    if keep.keep_top is not None:
+        best = {int(row["number"]) for row in worth_keeping(ends, study, keep.keep_top)}
     sizes = []
     for row in ends:
         number = int(row["number"])
@@ -103,4 +123,4 @@ def prune(paths: RunPaths, study: Study, keep_top: int | None, *, keep_last: boo
         keep = study.checkpoint
         if keep_top is not None:
             keep = keep.model_copy(update={"keep_top": keep_top})
-        return thin(paths, list(ends.values()), study.objective.sign, keep, keep_last=keep_last)
+        return thin(paths, list(ends.values()), study, keep, keep_last=keep_last)

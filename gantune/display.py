@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Mapping
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,9 @@ from rich.table import Table
 from gantune.analysis.measured import MeasuredIn, from_features
 from gantune.checks import search_space
 from gantune.document import write_document
-from gantune.errors import GantuneError
+from gantune.errors import GantuneError, RunError
 from gantune.forecast import forecast
+from gantune.goals import metric_of
 from gantune.space import Parameter, propose
 from gantune.study import Study
 from gantune.trial import costly_evaluation
@@ -116,21 +118,55 @@ def show_run(run: "Run", console: Console) -> None:
     if len(trials):
         console.print(_best_trials(run))
     if run.epochs["objective"].notna().any():
-        best = run.best()
-        metric = run.study.objective.metric
-        plain(
-            console,
-            f"\nbest: trial {best.number}, {metric} {best.objective:.4g}, epoch {best.epoch}",
-        )
-        plain(console, f"  {_measured(run)}")
-        for path, value in best.parameters.items():
-            plain(console, f"  {path}: {shorten(value)}")
-        plain(console, f"  checkpoint: {best.checkpoint}")
+        _show_best(run, console)
     train_s, eval_s = (float(run.epochs[name].sum()) for name in ("train_s", "eval_s"))
     if notice := costly_evaluation(train_s, eval_s, run.study.trial):
         plain(console, f"\nnote: {notice}")
     plain(console, f"\ntables and journal: {run.root}")
     plain(console, f'in Python: gantune.load("{run.root}").trials')
+
+
+def _show_best(run: "Run", console: Console) -> None:
+    """Prints what was confirmed, of two objectives how many trials stand, and the best trial."""
+    if run.is_confirmed:
+        plain(console, f"\nconfirmed: {run.seeds()}")
+        console.print(_seeds(run))
+    try:
+        best = run.best()
+        if run.study.objective.second:
+            front = run.pareto()["number"]
+            listed = ", ".join(map(str, front))
+            plain(console, f"\nno other is better in both: trials {listed} (run.pareto())")
+    except RunError as error:
+        plain(console, f"\nno best trial: {error}")
+        return
+    values = [f"{run.study.objective.metric} {best.objective:.4g}"]
+    if run.study.objective.second:
+        second = run.study.objective.second.metric
+        values += [f"{second} {shorten(metric_of(best.record, second))}"]
+    repeats = run.repeats[run.repeats["number"] == best.number]["confirms"]
+    of = f" (trial {repeats.iloc[0]}'s configuration)" if len(repeats) else ""
+    found = ", ".join(values)
+    plain(console, f"\nbest: trial {best.number}{of}, {found}, epoch {best.epoch}")
+    plain(console, f"  {_measured(run)}")
+    for path, value in best.parameters.items():
+        plain(console, f"  {path}: {shorten(value)}")
+    plain(console, f"  checkpoint: {best.checkpoint}")
+
+
+def _seeds(run: "Run") -> Table:
+    """A row per configuration that was confirmed."""
+    table = make_table("as trial", "seeds", "failed", "median", "quartiles", "in the search")
+    for _, row in run.seeds().summary.iterrows():
+        table.add_row(
+            f"{row['number']}{' (base)' if row['is_base'] else ''}",
+            str(row["seeds"]),
+            f"{row['failure_rate']:.0%}",
+            _or_failed(row["median"]),
+            f"{_or_failed(row['q25'])} to {_or_failed(row['q75'])}",
+            shorten(row["searched"]),
+        )
+    return table
 
 
 def _measured(run: "Run") -> str:
@@ -139,18 +175,27 @@ def _measured(run: "Run") -> str:
     return run.measured_in.describe(metric) if run.measured_in else f"{metric}: nothing noted"
 
 
+def _or_failed(value: float) -> str:
+    return shorten(float(value)) if isfinite(value) else "failed"
+
+
 def _best_trials(run: "Run") -> Table:
     objective = run.study.objective
-    trials = run.trials
-    ranked = trials.sort_values("objective", ascending=objective.direction == "minimize")
+    trials = run.trials[run.trials["confirms"].isna()]
+    standing = {"misses": trials["feasible"] == "no", "value": objective.sign * trials["objective"]}
+    ranked = trials.assign(**standing).sort_values(["misses", "value", "number"])
     searched = [name for name in trials.columns if str(name).startswith("config.")]
     copies = {f"config.{path}" for path, spec in run.study.search.items() if spec.same_as}
     searched = [name for name in searched if name not in copies]
     labels = [_label(str(name).removeprefix("config.")) for name in searched]
-    table = make_table("trial", "status", "verdict", "epochs", objective.metric, *labels)
+    values = ["objective", *(["second_objective"] if objective.second else [])]
+    metrics = [aim.metric for aim in objective.both]
+    if run.study.constraints:
+        values, metrics = [*values, "feasible"], [*metrics, "feasible"]
+    table = make_table("trial", "status", "verdict", "epochs", *metrics, *labels)
     for _, row in ranked.head(TOP).iterrows():
         by = f" ({row['stopped_by']})" if isinstance(row["stopped_by"], str) else ""
-        cells = [shorten(row[name]) for name in ("epochs", "objective", *searched)]
+        cells = [shorten(row[name]) for name in ("epochs", *values, *searched)]
         verdict = shorten(row["verdict"])
         table.add_row(str(row["number"]), f"{row['status']}{by}", verdict, *cells)
     if len(ranked) > TOP:

@@ -13,12 +13,16 @@ from gantune.study import Study
 def forecast(study: Study) -> Iterator[str]:
     """Yields objective, length, rungs, budget, and what is tried first."""
     epochs, rounds = study.max_epochs, rounds_per_epoch(study.trial)
-    yield f"objective: {study.objective.direction} {study.objective.metric}"
+    yield f"objective: {' and '.join(f'{a.direction} {a.metric}' for a in study.objective.both)}"
+    if study.constraints:
+        yield f"the best trial has {' and '.join(study.constraints)}"
     yield f"length: {epochs} epochs of {rounds} steps ({epochs * rounds:,} steps)"
     yield _rungs(study, rounds)
     yield _budget(study)
     if study.search:
         yield from _first(study)
+    if study.confirm:
+        yield _confirm(study)
 
 
 def _rungs(study: Study, rounds: int) -> str:
@@ -77,3 +81,15 @@ def _first(study: Study) -> Iterator[str]:
     yield f"first: {', '.join(parts) or 'nothing'}"
     if problem:
         yield f"the base trial is not among them: {problem}"
+
+
+def _confirm(study: Study) -> str:
+    """What is repeated when the search is over."""
+    assert study.confirm is not None
+    top, seeds = study.confirm.top, study.confirm.seeds
+    is_base_known = not (study.start == () or base_problem(search_space(study)))
+    who = f"the best {top}" + (" and the base trial" if is_base_known else "")
+    trials = (top + is_base_known) * seeds
+    epochs = f"at most {trials * study.max_epochs:,} epochs, not part of the budget"
+    few = "; fewer than 5 seeds tell nothing apart at 95%" if seeds < 5 else ""
+    return f"confirm: {who} again with {seeds} fresh seeds each, {trials} trials, {epochs}{few}"

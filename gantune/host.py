@@ -6,7 +6,6 @@ weights are written every few epochs only, the records in ``last`` can be ahead 
 epochs between are then trained again, and their records stay as they were.
 """
 
-import json
 import math
 import os
 import socket
@@ -36,6 +35,7 @@ from gantune.engine.engine import (
 from gantune.engine.materials import Materials, make_materials, materials_key
 from gantune.engine.state import Tensors, flatten, unflatten
 from gantune.errors import CheckpointError, StorageError
+from gantune.goals import metric_of
 from gantune.paths import picture_name, samples_of
 from gantune.pictures import picture_to_png, samples_to_picture
 from gantune.storage import write_atomically
@@ -196,15 +196,16 @@ def _train_epoch(trial: _Open) -> None:
     result = trial.engine.epoch([lane])[0]
     previous: Record = trial.records[-1] if trial.records else {}
     record = {"trial_id": spec.trial_id, "number": spec.number, **result.record}
-    objective = _objective(record, spec.metric)
+    objective = metric_of(record, spec.metric)
     if objective is not None and not math.isfinite(objective):
         objective = None
-    best = previous.get("best_objective")
-    if objective is not None and spec.is_better(objective, best):
-        best = objective
+    record["objective"] = objective
+    # The first of equals: a record that is no better than an earlier one is not the best.
+    best = spec.ranking.best([*trial.records, record])
+    if best is record:
         weights = generator_weights(lane.state)
         trial.best_weights = {name: tensor.clone() for name, tensor in weights.items()}
-    record["objective"], record["best_objective"] = objective, best
+    record["best_objective"] = best["objective"] if best else None
     record["rung"] = spec.rung_at(lane.epoch)
     if result.diverged:
         record |= {"verdict": "diverged", "evidence": f"in epoch {lane.epoch} {result.diverged}"}
@@ -222,15 +223,6 @@ def _train_epoch(trial: _Open) -> None:
         trial.status = "stopped"
     identity = {"trial_id": spec.trial_id, "number": spec.number}
     trial.steps += [{**identity, **row} for row in result.steps]
-
-
-def _objective(record: Record, metric: str) -> float | None:
-    """The metric that a trial is judged by, built in or an extension's."""
-    if metric in record:
-        value: float | None = record[metric]
-        return value
-    extra: dict[str, float] = json.loads(record.get("extra_metrics") or "{}")
-    return extra.get(metric)
 
 
 def _picture(lane: Lane) -> bytes:
@@ -260,8 +252,8 @@ def _write(trial: _Open) -> None:
 
 
 def _write_best(trial: _Open, weights: Tensors, about: Record) -> None:
-    scored = [r for r in trial.records if r["objective"] is not None]
-    record = next(r for r in scored if r["objective"] == scored[-1]["best_objective"])
+    record = trial.lane.spec.ranking.best(trial.records)
+    assert record is not None, "weights are the best of a record with a value"
     shape = trial.engine.sample_shape
     meta = {**about, "epoch": record["epoch"], "sample_shape": shape, "record": record}
     trial.best.write(_encode(weights), meta)

@@ -5,10 +5,11 @@ from typing import Any
 
 from gantune.config import TrialConfig
 from gantune.errors import DataError
+from gantune.goals import OBJECTIVES
 from gantune.parts.data import Grid, Ring
 from gantune.parts.foreign import EXTRA_METRICS
 from gantune.sources import source_info
-from gantune.study import OBJECTIVES, Study
+from gantune.study import Study
 
 GROUPS = {
     **{name: name for name in OBJECTIVES},
@@ -39,8 +40,19 @@ WITHOUT_REAL = {"classifier_score", "vendi"}
 
 
 def objective_problems(study: Study) -> Iterator[str]:
-    """Yields what is wrong with a study's objective."""
-    metric = study.objective.metric
+    """Yields what is wrong with a study's objectives and constraints."""
+    for metric in metrics_of(study):
+        yield from _problems(study, metric)
+
+
+def metrics_of(study: Study) -> list[str]:
+    """Every metric that decides which trial of a study is the best, the objective's first."""
+    aims = [aim.metric for aim in study.objective.both]
+    bounds = [constraint.metric for constraint in study.ranking.constraints]
+    return list(dict.fromkeys([*aims, *bounds]))
+
+
+def _problems(study: Study, metric: str) -> Iterator[str]:
     names = {study.trial.data.name, *_searched_values(study, "data.name")}
     if metric in IN_FEATURES and len(names) > 1:
         listed = ", ".join(sorted(names))

@@ -31,6 +31,12 @@ def arrow_schema(columns: Sequence[Column]) -> pa.Schema:
     return pa.schema([pa.field(column.name, _ARROW[column.kind]) for column in columns])
 
 
+MOST_BATCHES = 1000
+"""Batches of a segment, after which it is rewritten as few: many small ones load slowly."""
+
+TORN = (StopIteration, EOFError, pa.ArrowInvalid, OSError)
+"""What Arrow raises on a stream that ends in the middle of a batch."""
+
 SCHEMAS = {
     "epochs": arrow_schema(EPOCHS),
     "trials": arrow_schema(TRIALS),
@@ -45,9 +51,8 @@ class TableWriter:
         """Opens a new segment. ``folder``'s name is the table's name."""
         folder.mkdir(parents=True, exist_ok=True)
         self._schema = SCHEMAS[folder.name]
-        last = max((int(path.stem) for path in _segments(folder)), default=0)
-        # Opened on the first append: a session that adds nothing leaves nothing behind.
-        self._path = folder / f"{last + 1:06d}.arrow"
+        self._last = max((int(path.stem) for path in _segments(folder)), default=0)
+        self._folder, self._batches = folder, 0
         self._open: tuple[BinaryIO, Any] | None = None
 
     def append(self, rows: Sequence[Row]) -> None:
@@ -55,14 +60,26 @@ class TableWriter:
         if not rows:
             return
         batch = pa.RecordBatch.from_pylist(list(rows), schema=self._schema)
-        if self._open is None:
-            created = open(self._path, "xb")
-            sync_folder(self._path.parent)
-            self._open = created, pa.ipc.new_stream(created, self._schema)
-        file, writer = self._open
+        # Opened on the first append: a session that adds nothing leaves nothing behind.
+        file, writer = self._open = self._open or self._new_segment()
         writer.write_batch(batch)
         file.flush()
         os.fsync(file.fileno())
+        self._batches += 1
+        if self._batches == MOST_BATCHES:
+            self.close()
+            data = self._segment.read_bytes()
+            _rewrite(self._segment, _whole_batches(data, self._schema))
+
+    @property
+    def _segment(self) -> Path:
+        return self._folder / f"{self._last:06d}.arrow"
+
+    def _new_segment(self) -> tuple[BinaryIO, Any]:
+        self._last, self._batches = self._last + 1, 0
+        created = open(self._segment, "xb")
+        sync_folder(self._folder)
+        return created, pa.ipc.new_stream(created, self._schema)
 
     def close(self) -> None:
         """Ends the segment."""
@@ -84,8 +101,9 @@ def read_table(folder: Path) -> pa.Table:
         OSError: A segment cannot be read.
     """
     schema = SCHEMAS[folder.name]
-    batches = [batch for data in _read_segments(folder) for batch in _whole_batches(data, schema)]
-    return pa.Table.from_batches(batches, schema=schema)
+    segments = [_conform(_whole_batches(data, schema), schema) for data in _read_segments(folder)]
+    # As one chunk: a run that goes on has a batch for every few rows, on which all else is slow.
+    return pa.concat_tables([schema.empty_table(), *segments]).combine_chunks()
 
 
 def _read_segments(folder: Path) -> list[bytes]:
@@ -96,31 +114,40 @@ def _read_segments(folder: Path) -> list[bytes]:
             continue  # compacted between listing and reading: list again
 
 
-def _whole_batches(data: bytes, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+def _whole_batches(data: bytes, schema: pa.Schema) -> pa.Table:
+    """A segment's batches; without a torn last one, which a crash while writing leaves."""
+    try:
+        return pa.ipc.open_stream(data).read_all()
+    except TORN:
+        batches = list(_batches_before_the_torn(data))
+        return pa.Table.from_batches(batches) if batches else schema.empty_table()
+
+
+def _batches_before_the_torn(data: bytes) -> Iterator[pa.RecordBatch]:
     try:
         reader = pa.ipc.open_stream(data)
         while True:
-            yield _conform(reader.read_next_batch(), schema)
-    except (StopIteration, EOFError, pa.ArrowInvalid, OSError):
-        return  # the end, or a torn batch (Arrow's OSError): what a crash while writing leaves
+            yield reader.read_next_batch()
+    except TORN:
+        return
 
 
-def _conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """Gives a batch of an older version today's columns."""
-    if batch.schema.equals(schema):
-        return batch
-    names = set(batch.schema.names)
+def _conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Gives rows of an older version today's columns."""
+    if table.schema.equals(schema):
+        return table
+    names = set(table.schema.names)
     columns = [
-        batch.column(field.name).cast(field.type)
+        table.column(field.name).cast(field.type)
         if field.name in names
-        else pa.nulls(batch.num_rows, field.type)
+        else pa.nulls(table.num_rows, field.type)
         for field in schema
     ]
-    return pa.RecordBatch.from_arrays(columns, schema=schema)
+    return pa.Table.from_arrays(columns, schema=schema)
 
 
 def compact(folder: Path) -> None:
-    """Rewrites a table as one segment of large batches (many small ones load slowly).
+    """Rewrites a table as one segment of large batches.
 
     Safe at any moment: the new segment replaces the first, then the others go; in between, rows
     stand twice, and readers take the first of equal rows.
@@ -128,10 +155,14 @@ def compact(folder: Path) -> None:
     segments = _segments(folder)
     if not segments:
         return
-    table = read_table(folder).combine_chunks()
-    buffer = pa.BufferOutputStream()
-    with pa.ipc.new_stream(buffer, table.schema) as writer:
-        writer.write_table(table, max_chunksize=65_536)
-    write_atomically(segments[0], buffer.getvalue().to_pybytes())
+    _rewrite(segments[0], read_table(folder))
     for path in segments[1:]:
         path.unlink()
+
+
+def _rewrite(segment: Path, table: pa.Table) -> None:
+    """Replaces a segment by one with these rows in large batches."""
+    buffer = pa.BufferOutputStream()
+    with pa.ipc.new_stream(buffer, table.schema) as writer:
+        writer.write_table(table.combine_chunks(), max_chunksize=65_536)
+    write_atomically(segment, buffer.getvalue().to_pybytes())

@@ -79,12 +79,13 @@ def as_keys(space: Space, values: Mapping[str, Any]) -> dict[str, Any]:
     for path, value in values.items():
         if path not in effective:
             raise UsageError(f"{path} does not exist beside the other values")
-        if not _same(effective[path], value):
+        if not is_same(effective[path], value):
             raise UsageError(f"{path} is {effective[path]} beside the other values, not {value}")
     return source.drawn
 
 
-def _same(one: Any, other: Any) -> bool:
+def is_same(one: Any, other: Any) -> bool:
+    """Whether two values are equal but for a ratio's rounding."""
     if isinstance(one, float) and isinstance(other, int | float):
         return abs(one - other) <= ROUNDING * max(abs(one), abs(other))
     return bool(one == other)

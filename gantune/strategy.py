@@ -109,6 +109,24 @@ class Budget(Options):
     )
 
 
+class Confirm(Options):
+    """What is trained again with fresh seeds when the search is over, each to its full length.
+
+    A GAN's score differs by seed: the best of many trials is partly the luckiest.
+    """
+
+    top: Annotated[int, Field(ge=1, le=1000)] = Field(
+        3, description="So many of the best configurations; the base trial's comes on top."
+    )
+    seeds: Annotated[int, Field(le=1000)] = Field(5, description="Trials of each, 2 or more.")
+
+    @model_validator(mode="after")
+    def _has_several(self) -> "Confirm":
+        if self.seeds < 2:
+            raise ValueError(f"seeds: {self.seeds} tells nothing of the spread: 2 or more, best 5")
+        return self
+
+
 Scheduler = Annotated[
     Annotated[Asha, Tag("asha")] | Annotated[NoScheduler, Tag("none")], by_name("asha")
 ]

@@ -8,52 +8,12 @@ from pydantic import Field, model_validator
 from gantune.columns import VerdictName
 from gantune.config import TrialConfig, sections_at
 from gantune.extensions import Extensions
+from gantune.goals import ConstraintText, Objective, Ranking, parse_constraint
 from gantune.parts.base import Options
-from gantune.parts.foreign import EXTRA_METRICS
 from gantune.space import ParameterSpec
-from gantune.strategy import Asha, Budget, NoScheduler, Sampler, Scheduler, Tpe
+from gantune.strategy import Asha, Budget, Confirm, NoScheduler, Sampler, Scheduler, Tpe
 
 NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
-
-Goal = Literal["minimize", "maximize"]
-
-OBJECTIVES: dict[str, Goal] = {
-    "frechet_distance": "minimize",
-    "kernel_distance": "minimize",
-    "classifier_score": "maximize",
-    "precision": "maximize",
-    "recall": "maximize",
-    "density": "maximize",
-    "coverage": "maximize",
-    "vendi": "maximize",
-    "pair_distance_ratio": "maximize",
-    "modes": "maximize",
-    "mode_kl": "minimize",
-    "mode_jsd": "minimize",
-    "mode_entropy": "maximize",
-    "high_quality": "maximize",
-    "nearest_neighbor_ratio": "maximize",
-}
-"""Every metric that can be optimised, and which way it is better; which data have it: checks."""
-
-
-class Objective(Options):
-    """What a trial is judged by: the best value of a metric over its epochs."""
-
-    metric: str = "frechet_distance"
-    goal: Goal | None = Field(None, description="null: the way in which the metric is better.")
-
-    @property
-    def sign(self) -> int:
-        """1 where lower is better, -1 where higher is."""
-        return 1 if self.direction == "minimize" else -1
-
-    @property
-    def direction(self) -> Goal:
-        """Which way is better."""
-        if self.goal is None and self.metric in EXTRA_METRICS:
-            return EXTRA_METRICS[self.metric].goal
-        return self.goal or OBJECTIVES[self.metric]
 
 
 class Stop(Options):
@@ -126,9 +86,15 @@ class Study(Options):
         Field(None, description="Tried first, after the base trial; []: nothing, not even it.")
     )
     objective: Objective = Objective()
+    constraints: Annotated[tuple[ConstraintText, ...], Field(strict=False, max_length=20)] = Field(
+        (), description="Bounds that the best trial has to meet: coverage >= 0.5."
+    )
     sampler: Sampler = Tpe()
     scheduler: Scheduler = Asha()
     budget: Budget = Budget()
+    confirm: Confirm | None = Field(
+        None, description="The best again with fresh seeds, when the search is over; null: not."
+    )
     resources: Resources = Resources()
     samples: SampleGrids = SampleGrids()
     checkpoint: Checkpoints = Checkpoints()
@@ -141,6 +107,11 @@ class Study(Options):
     max_failures: Annotated[int, Field(ge=0, le=1000)] = Field(
         1, description="How often a trial is taken up again after its worker failed."
     )
+
+    @property
+    def ranking(self) -> Ranking:
+        """What makes one epoch, or one trial, better than another."""
+        return Ranking(self.objective.sign, tuple(map(parse_constraint, self.constraints)))
 
     @property
     def max_epochs(self) -> int:

@@ -7,8 +7,9 @@ from pydantic import Field
 
 from gantune.config import TrialConfig
 from gantune.extensions import Extensions
+from gantune.goals import ConstraintText, Goal, Ranking, parse_constraint
 from gantune.parts.base import Options
-from gantune.study import Goal, SampleGrids, Stop
+from gantune.study import SampleGrids, Stop
 
 Record = dict[str, Any]
 """One row of the ``epochs`` or the ``steps`` table, by column name."""
@@ -27,10 +28,12 @@ class TrialSpec(Options):
         extensions: What has to be known before the configuration is.
         trial_id: Run name and number.
         number: Optuna's number of the trial.
+        confirms: The trial whose configuration it repeats; None in the search.
         seed: The trial's own seed.
         config: Its configuration.
         metric: The study's objective.
         goal: Which way it is better.
+        constraints: What its best epoch has to meet.
         rungs: Epochs at which the scheduler decides.
         folder: Where its checkpoints go.
         threads: Threads it may use.
@@ -44,10 +47,12 @@ class TrialSpec(Options):
     extensions: Extensions = ()
     trial_id: str
     number: int
+    confirms: int | None = None
     seed: int
     config: TrialConfig
     metric: str
     goal: Goal
+    constraints: Annotated[tuple[ConstraintText, ...], Field(strict=False)] = ()
     rungs: Annotated[tuple[int, ...], Field(strict=False)]
     folder: str
     threads: int
@@ -79,11 +84,11 @@ class TrialSpec(Options):
         """The index of the rung at an epoch."""
         return self.rungs.index(epoch) if epoch in self.rungs and epoch < self.epochs else None
 
-    def is_better(self, value: float, best: float | None) -> bool:
-        """Whether a value of the objective is strictly better than the best so far."""
-        if best is None:
-            return True
-        return value < best if self.goal == "minimize" else value > best
+    @property
+    def ranking(self) -> Ranking:
+        """What makes one of its epochs better than another."""
+        constraints = tuple(map(parse_constraint, self.constraints))
+        return Ranking(1 if self.goal == "minimize" else -1, constraints)
 
 
 def ends_by_verdict(records: Sequence[Record], stop: Stop) -> bool:

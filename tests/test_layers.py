@@ -14,7 +14,7 @@ LAYERS = [
     {"document", "storage", "lock", "parts"},
     {"sources", "shipped"},
     {"config", "extensions"},
-    {"space", "strategy"},
+    {"space", "strategy", "goals"},
     {"walks"},
     {"study"},
     {"legality", "objectives", "starts"},
@@ -49,6 +49,7 @@ HEAVY = {
     "jinja2": {"report"},
     "plotly": {"report"},
     "tensorboard": {"tuning"},
+    "scipy": {"analysis"},
     "sklearn": set(),
     # By name only: the error of a file of weights that is no plain tensors.
     "pickle": {"metrics"},

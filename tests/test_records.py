@@ -5,8 +5,10 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
+from gantune import records
 from gantune.analysis.frames import to_epochs, to_trials
 from gantune.checkpoints import CheckpointWriter, claim_attempt, drop_stale, read_checkpoint
 from gantune.columns import EPOCHS
@@ -66,6 +68,26 @@ def test_writing_goes_on_behind_a_torn_tail(tmp_path: Path) -> None:
     assert read_table(tmp_path / "epochs").column("g_loss").to_pylist() == [0, 1 / 3, 4 / 3]
 
 
+def test_small_batches_are_joined_as_a_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records, "MOST_BATCHES", 4)
+    folder = tmp_path / "epochs"
+    for session in range(2):
+        writer = TableWriter(folder)
+        for index in range(10):
+            writer.append(rows(20 * session + 2 * index, 2))
+            read = read_table(folder).column("g_loss").to_pylist()
+            assert read == [i / 3 for i in range(20 * session + 2 * index + 2)]
+        writer.close()
+    batches = []
+    for path in sorted(folder.iterdir()):
+        with pa.ipc.open_stream(path.read_bytes()) as reader:
+            batches.append(len(list(reader)))
+    # Of a session's ten batches twice four became one; two are as they were written.
+    assert batches == [1, 1, 2, 1, 1, 2]
+
+
 def test_compacting_changes_nothing_even_if_it_is_cut_short(tmp_path: Path) -> None:
     folder = tmp_path / "epochs"
     for start in range(0, 20, 5):
@@ -83,8 +105,6 @@ def test_compacting_changes_nothing_even_if_it_is_cut_short(tmp_path: Path) -> N
 
 
 def test_a_table_of_an_older_version_gets_todays_columns(tmp_path: Path) -> None:
-    import pyarrow as pa
-
     (tmp_path / "epochs").mkdir()
     old = pa.schema([("number", pa.int32()), ("epoch", pa.int64()), ("gone", pa.string())])
     with pa.ipc.new_stream(tmp_path / "epochs" / "000001.arrow", old) as writer:
@@ -97,8 +117,6 @@ def test_a_table_of_an_older_version_gets_todays_columns(tmp_path: Path) -> None
 
 
 def test_a_million_rows_load_quickly(tmp_path: Path) -> None:
-    import pyarrow as pa
-
     folder, n = tmp_path / "epochs", 1_000_000
     folder.mkdir()
     arrays = []
@@ -119,8 +137,6 @@ def test_a_million_rows_load_quickly(tmp_path: Path) -> None:
 
 
 def test_frames_are_typed() -> None:
-    import pyarrow as pa
-
     epochs = to_epochs(pa.Table.from_pylist(rows(0, 3), schema=SCHEMAS["epochs"]))
     kinds = {"int": "Int64", "float": "float64", "category": "category"}
     for column in EPOCHS:

@@ -8,8 +8,9 @@ from conftest import make_study
 
 from gantune.document import parse_document, write_document
 from gantune.errors import ConfigError
+from gantune.goals import OBJECTIVES
 from gantune.loader import load_study, study_from_document
-from gantune.study import OBJECTIVES, schema, with_values
+from gantune.study import schema, with_values
 
 BROKEN = """\
 name: "../escape"

@@ -1,12 +1,13 @@
 """Cuts a parameter's domain into parts."""
 
+import json
 from collections.abc import Sequence
 from math import ceil, nan
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from gantune.space import ParameterSpec, encode
+from gantune.space import ParameterSpec
 
 
 class Bin(NamedTuple):
@@ -35,8 +36,9 @@ def cut(spec: ParameterSpec, values: Sequence[Any], count: int) -> tuple[list[Bi
         The bins from the lowest on, and the index of each value's bin.
     """
     if spec.choice is not None:
-        labels = [_text(choice) for choice in spec.choice]
-        return [Bin(label, nan, nan) for label in labels], [labels.index(_text(v)) for v in values]
+        texts = [_text(value) for value in values]
+        labels = list(dict.fromkeys([*map(_text, spec.choice), *texts]))
+        return [Bin(label, nan, nan) for label in labels], [labels.index(text) for text in texts]
     low, high = (min(values), max(values)) if spec.times and values else _bounds(spec)
     is_whole = all(isinstance(value, int) for value in (low, high, *values))
     starts = _starts(low, high, count, is_log=str(spec.domain).startswith("log"), whole=is_whole)
@@ -88,5 +90,5 @@ def _number(value: float, digits: int) -> str:
 
 
 def _text(choice: Any) -> str:
-    """A choice in words: the same for a value of the study and one read from JSON."""
-    return str(encode(choice)).removeprefix("json:")
+    """A choice in words, as the ``config.`` columns of ``trials`` have it."""
+    return choice if isinstance(choice, str) else json.dumps(choice)

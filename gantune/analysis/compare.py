@@ -10,7 +10,7 @@ from gantune.analysis.comparable import Compared, check_comparable
 from gantune.analysis.differences import differences
 from gantune.analysis.progress import spent_curve
 from gantune.errors import RunError, UsageError
-from gantune.study import OBJECTIVES, Goal
+from gantune.goals import OBJECTIVES, Goal
 
 SHARES = (0.125, 0.25, 0.5, 1.0)
 """Budgets that are shown, of the epochs of the run that spent the fewest."""

@@ -6,7 +6,7 @@ from typing import Any, get_args
 import pandas as pd
 
 from gantune.analysis.bins import cut
-from gantune.analysis.recorded import Recorded
+from gantune.analysis.recorded import Recorded, of_search
 from gantune.analysis.searched import searched_values
 from gantune.columns import VerdictName
 from gantune.errors import UsageError
@@ -67,7 +67,7 @@ def failures(run: Recorded, parameter: str | None = None, bins: int = 4) -> pd.D
 
 
 def _verdicts(run: Recorded) -> dict[int, str]:
-    judged = run.trials.dropna(subset=["verdict"])
+    judged = of_search(run).dropna(subset=["verdict"])
     return dict(zip(judged["number"].astype(int), judged["verdict"].astype(str), strict=True))
 
 

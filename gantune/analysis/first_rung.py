@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from gantune.analysis.recorded import Recorded
+from gantune.analysis.recorded import Recorded, epochs_of_search, of_search
 
 
 def values_at_first_rung(run: Recorded) -> "pd.Series[float]":
@@ -19,26 +19,30 @@ def values_at_first_rung(run: Recorded) -> "pd.Series[float]":
     Returns:
         Values by trial number, in order of numbers.
     """
-    trials = run.trials.set_index("number")
+    trials = of_search(run).set_index("number")
     reached = _at_rung(run)
-    is_over = (trials["status"] == "completed") | (trials["stopped_by"] == "verdict")
-    ended = trials.loc[is_over.fillna(False), "objective"].astype("float64")
-    # reindex: rows of a trial can be lost with a damaged table.
-    known = reached[reached.index.isin(trials.index)].combine_first(ended).dropna()
-    diverged = trials.index[trials["status"] == "diverged"].difference(reached.index)
+    # Rows of a trial can be lost with a damaged table.
+    reached = reached[reached.index.isin(trials.index)]
+    others = trials[~trials.index.isin(reached.index)]
+    is_over = (others["status"] == "completed") | (others["stopped_by"] == "verdict")
+    ended = others.loc[is_over.fillna(False), "objective"].astype("float64")
+    known = pd.concat([reached, ended]).dropna()
     if len(known):
         lower = run.study.objective.direction == "minimize"
         worst = known.max() if lower else known.min()
-        known = pd.concat([known.drop(diverged, errors="ignore"), pd.Series(worst, diverged)])
-    return known.astype("float64").rename("objective").rename_axis("number").sort_index()
+        diverged = others.index[others["status"] == "diverged"]
+        known = pd.concat([known, pd.Series(worst, diverged, dtype="float64")])
+    known.index = known.index.astype("int64").rename("number")
+    return known.rename("objective").sort_index()
 
 
 def _at_rung(run: Recorded) -> "pd.Series[float]":
     """Best objective so far of the trials that came to the first rung undiverged."""
-    epochs, rungs = run.epochs, run.study.rungs
+    epochs, rungs = epochs_of_search(run), run.study.rungs
     if getattr(run.study.scheduler, "unit", None) == "seconds":
         is_there = epochs["wall_s"] >= rungs[0]
     else:
         is_there = (epochs["rung"] == 0).fillna(False)
     is_there &= (epochs["verdict"] != "diverged").fillna(True)
-    return epochs[is_there].groupby("number")["best_objective"].first()
+    first = epochs[is_there].drop_duplicates("number")
+    return first.set_index("number")["best_objective"]

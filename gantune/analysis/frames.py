@@ -8,6 +8,8 @@ import pandas as pd
 import pyarrow as pa
 
 from gantune.columns import EPOCHS, STEPS, TRIALS, Column
+from gantune.goals import Row, metric_of
+from gantune.study import Study
 
 _DTYPES = {"int": "Int64", "float": "float64", "text": "string", "category": "category"}
 
@@ -18,7 +20,10 @@ def to_epochs(table: pa.Table) -> pd.DataFrame:
     """One row per (trial, epoch), in order of trials and epochs; the first of equal rows counts."""
     frame = _typed(table, EPOCHS).drop_duplicates(["number", "epoch"], keep="first")
     frame = frame.sort_values(["number", "epoch"], ignore_index=True)
-    rows = [{} if pd.isna(text) else json.loads(text) for text in frame["extra_metrics"]]
+    if frame["extra_metrics"].isna().all():
+        return frame
+    texts = frame["extra_metrics"].fillna("{}").to_list()
+    rows = [json.loads(text) for text in texts]
     names = list(dict.fromkeys(name for row in rows for name in row))
     return frame.assign(**{name: _column([row.get(name) for row in rows]) for name in names})
 
@@ -48,31 +53,60 @@ def to_trials(table: pa.Table, *, live: bool) -> pd.DataFrame:
     return pd.concat([frame, pd.DataFrame(columns, index=frame.index)], axis=1)
 
 
-def with_records_so_far(trials: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
+def with_records_so_far(trials: pd.DataFrame, epochs: pd.DataFrame, study: Study) -> pd.DataFrame:
     """Fills what the end row of a trial would say from its records, where it has none yet."""
     unended = trials["epochs"].isna()
     if not unended.any() or epochs.empty:
         return trials
-    scored = epochs.dropna(subset=["objective"])
-    final = scored.groupby("number")["best_objective"].transform("last")
-    is_final = scored["objective"] == final
-    by_trial, scored_by = epochs.groupby("number"), scored.groupby("number")
-    so_far = {
-        "epochs": by_trial["epoch"].max(),
-        "wall_s": by_trial["wall_s"].max(),
-        "objective": scored_by["best_objective"].last(),
-        "last_objective": scored_by["objective"].last(),
-        "best_epoch": scored[is_final].groupby("number")["epoch"].min(),
-    }
+    going = epochs[epochs["number"].isin(trials["number"][unended])]
     filled = trials.copy()
-    for name, values in so_far.items():
+    for name, values in _so_far(going, study).items():
         found = filled["number"].map(values).astype(filled[name].dtype)
         filled[name] = filled[name].where(~unended, found)
     # A category only takes values that it has had before: by way of text.
-    verdicts = epochs["verdict"].astype("string").groupby(epochs["number"]).last()
-    found = filled["number"].map(verdicts).astype("string")
-    filled["verdict"] = filled["verdict"].astype("string").where(~unended, found)
-    return filled.astype({"verdict": "category"})
+    for name, texts in _said_so_far(going, study).items():
+        found = filled["number"].map(texts).astype("string")
+        filled[name] = filled[name].astype("string").where(~unended, found).astype("category")
+    return filled
+
+
+def _so_far(going: pd.DataFrame, study: Study) -> dict[str, Any]:
+    """Numbers of trials that have not ended, by their number."""
+    scored, second = going.dropna(subset=["objective"]), study.objective.second
+    best = _best_so_far(scored, study)
+    found = {
+        "epochs": going.groupby("number")["epoch"].max(),
+        "wall_s": going.groupby("number")["wall_s"].max(),
+        "last_objective": scored.groupby("number")["objective"].last(),
+        "objective": {number: row["objective"] for number, row in best.items()},
+        "best_epoch": {number: row["epoch"] for number, row in best.items()},
+    }
+    if second:
+        values = {number: metric_of(row, second.metric) for number, row in best.items()}
+        found["second_objective"] = values
+    return found
+
+
+def _said_so_far(going: pd.DataFrame, study: Study) -> dict[str, Any]:
+    """Words on trials that have not ended, by their number."""
+    found: dict[str, Any] = {
+        "verdict": going["verdict"].astype("string").groupby(going["number"]).last()
+    }
+    if study.constraints:
+        best = _best_so_far(going.dropna(subset=["objective"]), study)
+        meets = {number: study.ranking.is_feasible(row) for number, row in best.items()}
+        found["feasible"] = {number: "yes" if met else "no" for number, met in meets.items()}
+    return found
+
+
+def _best_so_far(scored: pd.DataFrame, study: Study) -> dict[int, Row]:
+    found = {}
+    for number, records in scored.groupby("number"):
+        rows = ({str(k): v for k, v in row.items()} for row in records.to_dict("records"))
+        best = study.ranking.best(rows)
+        assert best is not None, "each of them has a value"
+        found[int(str(number))] = best
+    return found
 
 
 def _column(values: Sequence[Any]) -> "pd.Series[Any]":

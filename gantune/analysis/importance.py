@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 FEW = 20
 """Fewer trials than this make an importance a hint."""
 
+MOST = 300
+"""Trials that a forest is fitted to, evenly spread over the run; its cost grows as their square."""
+
 SEED = 0
 
 COLUMNS = ("parameter", "importance", "trials", "is_conditional", "note")
@@ -67,7 +70,8 @@ def importance_table(run: Recorded) -> pd.DataFrame:
     table = table.sort_values(
         "importance", ascending=False, kind="stable", ignore_index=True, na_position="last"
     )
-    table.attrs = {"trials": len(trials), "warning": warning or _few(len(trials))}
+    rests_on = min(len(trials), MOST)
+    table.attrs = {"trials": rests_on, "warning": warning or _few(rests_on)}
     return table
 
 
@@ -93,7 +97,7 @@ def _frozen(run: Recorded, space: Space, values: "pd.Series[float]") -> "list[Fr
 
     parameters = searched_values(run)
     frozen = []
-    for number, value in zip(values.index.astype(int), values, strict=True):
+    for number, value in zip(values.index, values, strict=True):
         try:
             keys = as_keys(space, parameters[number])
         except UsageError:
@@ -109,21 +113,26 @@ def _frozen(run: Recorded, space: Space, values: "pd.Series[float]") -> "list[Fr
 def _rows(
     space: Space, own: Sequence[Parameter], trials: "Sequence[FrozenTrial]"
 ) -> Iterator[tuple[Any, ...]]:
-    always = [parameter for parameter in own if not parameter.spec.when]
-    shares = _fanova(trials, [parameter.key for parameter in always])
-    for parameter in always:
-        yield _row(space, parameter, shares.get(parameter.key), len(trials))
-    cache: dict[tuple[int, ...], Mapping[str, float]] = {}
+    always = tuple(parameter.key for parameter in own if not parameter.spec.when)
+    fits = {always: _fanova(_spread(trials), always)}
     for parameter in own:
-        if not parameter.spec.when:
-            continue
-        having = [trial for trial in trials if parameter.key in trial.params]
-        members = tuple(map(id, having))
-        if members not in cache:
+        having, keys = trials, always
+        if parameter.spec.when:
+            having = [trial for trial in trials if parameter.key in trial.params]
             # Beside all that these trials have in common, so that it takes no other's share.
-            keys = [p.key for p in own if all(p.key in trial.params for trial in having)]
-            cache[members] = _fanova(having, keys)
-        yield _row(space, parameter, cache[members].get(parameter.key), len(having))
+            common = [other.key for other in own if all(other.key in t.params for t in having)]
+            keys = tuple(common)
+        having = _spread(having)
+        if keys not in fits:
+            fits[keys] = _fanova(having, keys)
+        yield _row(space, parameter, fits[keys].get(parameter.key), len(having))
+
+
+def _spread(trials: "Sequence[FrozenTrial]") -> "Sequence[FrozenTrial]":
+    """At most ``MOST`` of the trials."""
+    if len(trials) <= MOST:
+        return trials
+    return [trials[index * len(trials) // MOST] for index in range(MOST)]
 
 
 def _row(space: Space, parameter: Parameter, share: float | None, trials: int) -> tuple[Any, ...]:

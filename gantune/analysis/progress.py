@@ -4,16 +4,16 @@ from typing import Literal, get_args
 
 import pandas as pd
 
-from gantune.analysis.recorded import Recorded
+from gantune.analysis.recorded import Recorded, epochs_of_search
 from gantune.errors import UsageError
-from gantune.study import Goal
+from gantune.goals import Goal
 
 Per = Literal["epochs", "images", "seconds"]
 """What a run spends."""
 
 
 def curve(run: Recorded, per: Per = "epochs") -> pd.DataFrame:
-    """The best objective so far against what all trials together had spent.
+    """The best objective so far against what all trials of the search together had spent.
 
     Args:
         run: The run.
@@ -29,7 +29,7 @@ def curve(run: Recorded, per: Per = "epochs") -> pd.DataFrame:
     """
     if per not in get_args(Per):
         raise UsageError(f"per is one of {', '.join(get_args(Per))}, has {per}")
-    spent = spent_curve(run.epochs, "objective", run.study.objective.direction)
+    spent = spent_curve(epochs_of_search(run), "objective", run.study.objective.direction)
     return pd.DataFrame(
         {
             "spent": spent[per].astype("float64"),

@@ -22,3 +22,18 @@ class Recorded(Protocol):
 
     @property
     def epochs(self) -> "pd.DataFrame": ...
+
+
+def repeats(run: Recorded) -> "pd.DataFrame":
+    """The trials that confirm others with fresh seeds."""
+    return run.trials[run.trials["confirms"].notna()]
+
+
+def of_search(run: Recorded) -> "pd.DataFrame":
+    """The trials of the search: what confirms would count its configurations many times."""
+    return run.trials[run.trials["confirms"].isna()]
+
+
+def epochs_of_search(run: Recorded) -> "pd.DataFrame":
+    """The epochs of the trials of the search."""
+    return run.epochs[~run.epochs["number"].isin(repeats(run)["number"])]

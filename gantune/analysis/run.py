@@ -13,9 +13,12 @@ from gantune.analysis.failures import failures
 from gantune.analysis.frames import to_epochs, to_steps, to_trials, with_records_so_far
 from gantune.analysis.measured import MeasuredIn, measured_in
 from gantune.analysis.progress import Per, curve, time_to
+from gantune.analysis.ranked import feasible, pareto
+from gantune.analysis.recorded import repeats
+from gantune.analysis.seeds import ENDED, Seeds, seeds
 from gantune.checkpoints import read_checkpoint
 from gantune.config import TrialConfig
-from gantune.errors import CheckpointError, RunError, UsageError
+from gantune.errors import CheckpointError, UsageError
 from gantune.loader import open_study
 from gantune.lock import is_held
 from gantune.parts.foreign import UNLOADED
@@ -70,7 +73,7 @@ class Run:
     def trials(self) -> pd.DataFrame:
         """One row per trial; columns: ``gantune.columns.TRIALS`` and ``config.<path>``."""
         ended = to_trials(read_table(self._paths.table("trials")), live=self.is_live)
-        return with_records_so_far(ended, self.epochs)
+        return with_records_so_far(ended, self.epochs, self.study)
 
     @cached_property
     def epochs(self) -> pd.DataFrame:
@@ -82,29 +85,56 @@ class Run:
         """A thinned trace within epochs; columns: ``gantune.columns.STEPS``."""
         return to_steps(read_table(self._paths.table("steps")))
 
+    @property
+    def repeats(self) -> pd.DataFrame:
+        """Those of :attr:`trials` that confirm others with fresh seeds."""
+        return repeats(self)
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether a trial that confirms another has ended, so that :meth:`seeds` says something."""
+        return bool(self.repeats["status"].isin(ENDED).any())
+
     def best(self) -> BestTrial:
-        """The trial with the best objective, also of trials that were stopped or still run.
+        """The best trial, also of trials that were stopped or still run.
+
+        Where configurations were confirmed over seeds, the best repeat of the one with the best
+        median; otherwise the trial with the best objective that meets the constraints.
 
         Raises:
-            RunError: No trial has a value yet.
+            RunError: No trial has a value yet, or none meets the constraints.
             CheckpointError: Its checkpoint is missing or damaged.
         """
         return self._at_best(self.best_number())
 
-    def best_number(self) -> int:
-        """The number of the trial with the best objective.
+    def pareto(self) -> pd.DataFrame:
+        """The trials that no other beats in both objectives: see :mod:`gantune.analysis.ranked`.
 
         Raises:
-            RunError: No trial has a value yet.
+            RunError: No trial has a value yet, or none meets the constraints.
         """
-        scored = self.epochs.dropna(subset=["objective"])
-        if scored.empty:
-            raise RunError(f"{self.root}: no trial has a {self.study.objective.metric} yet")
+        return pareto(self)
+
+    def seeds(self) -> Seeds:
+        """Medians, failures and intervals over seeds: see :mod:`gantune.analysis.seeds`.
+
+        Raises:
+            RunError: No configuration was confirmed.
+        """
+        return seeds(self)
+
+    def best_number(self) -> int:
+        """The number of the best trial.
+
+        Raises:
+            RunError: No trial has a value yet, or none meets the constraints.
+        """
+        winner = self.seeds().winner if self.is_confirmed else None
+        if winner is None:
+            return int(feasible(self)["number"].iloc[0])
+        own = self.repeats[self.repeats["confirms"] == winner].dropna(subset=["objective"])
         lower = self.study.objective.direction == "minimize"
-        row = scored.sort_values(
-            ["objective", "number", "epoch"], ascending=[lower, True, True]
-        ).iloc[0]
-        return int(row["number"])
+        return int(own.sort_values("objective", ascending=lower)["number"].iloc[0])
 
     def trial(self, number: int) -> BestTrial:
         """A trial at its best epoch.

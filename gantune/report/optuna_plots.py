@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gantune.analysis.run import Run
+from gantune.goals import Objective
 from gantune.paths import RunPaths
 from gantune.report.axes import wants_log
 from gantune.report.thinning import thin_indices
 from gantune.report.words import in_words, label, short
 from gantune.space import RATIO
-from gantune.study import Objective
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -128,7 +128,7 @@ def _renamed(trial: "FrozenTrial") -> "FrozenTrial":
     return FrozenTrial(
         number=trial.number,
         state=trial.state,
-        value=trial.value if trial.state.name == "COMPLETE" else None,
+        value=trial.values[0] if trial.state.name == "COMPLETE" and trial.values else None,
         datetime_start=trial.datetime_start,
         datetime_complete=trial.datetime_complete,
         params=params,

@@ -105,4 +105,6 @@ def _session(session: Mapping[str, Any]) -> Session:
 def _pairs(found: Any) -> tuple[tuple[str, str], ...]:
     if not isinstance(found, Mapping):
         return ()
-    return tuple((short(str(name), LONGEST), short(str(value), LONGEST)) for name, value in found.items())
+    return tuple(
+        (short(str(name), LONGEST), short(str(value), LONGEST)) for name, value in found.items()
+    )

@@ -6,9 +6,9 @@ from datetime import datetime
 import pandas as pd
 
 from gantune.analysis.progress import spent_curve
+from gantune.goals import Goal
 from gantune.report.thinning import MAX_DOTS, thin_indices, thin_numbers
 from gantune.report.words import is_known
-from gantune.study import Goal
 
 IMPROVEMENTS = 300
 

@@ -29,7 +29,11 @@ class Clock:
                 return True
         if gpu_hours is None:
             return False
-        trained = sum(records[-1]["wall_s"] for records in ledger.records.values() if records)
+        trained = sum(
+            records[-1]["wall_s"]
+            for number, records in ledger.records.items()
+            if records and ledger.confirms(number) is None
+        )
         return bool(trained * self._gpu >= gpu_hours * HOUR_S)
 
 

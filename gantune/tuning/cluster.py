@@ -36,7 +36,7 @@ def local_ray() -> Iterator[None]:
     A Ray that was there before, and the environment's variables, are left as they were.
     """
     too_late = "ray" in sys.modules and _LOOPBACK not in os.environ
-    with _environment():
+    with ray_environment(on_loopback=True):
         import ray
 
         if ray.is_initialized():
@@ -71,9 +71,14 @@ def _usable_cpus() -> int | None:
 
 
 @contextmanager
-def _environment() -> Iterator[None]:
-    """Sets what is not set already, for as long as the context lasts."""
-    added = {name: value for name, value in _ENVIRONMENT.items() if name not in os.environ}
+def ray_environment(*, on_loopback: bool = False) -> Iterator[None]:
+    """Sets what is not set already, for as long as the context lasts.
+
+    Args:
+        on_loopback: Whether Ray processes listen on this machine only.
+    """
+    names = set(_ENVIRONMENT) - (set() if on_loopback else {_LOOPBACK})
+    added = {name: _ENVIRONMENT[name] for name in names if name not in os.environ}
     os.environ.update(added)
     try:
         yield

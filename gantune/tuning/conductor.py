@@ -15,11 +15,11 @@ import threading
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from optuna.trial import Trial
 from pydantic import ValidationError
 
 from gantune.checks import search_space
-from gantune.config import TrialConfig
-from gantune.pace import equal_length, pace_of
+from gantune.pace import equal_length
 from gantune.paths import RunPaths
 from gantune.runinfo import now
 from gantune.seeds import trial_seed
@@ -29,10 +29,13 @@ from gantune.study import Study, with_values
 from gantune.trial import Record, TrialSpec
 from gantune.tuning import journal
 from gantune.tuning.clock import Clock
+from gantune.tuning.confirm import Repeat, due, repeat_of
 from gantune.tuning.judge import Judge
 from gantune.tuning.ledger import Ledger
 from gantune.tuning.outcome import Outcome
+from gantune.tuning.requests import Requests
 from gantune.tuning.sampler import Seeded
+from gantune.tuning.specs import make_spec
 
 
 class Observer(Protocol):
@@ -60,11 +63,12 @@ class Conductor:
         self._space = search_space(study)
         sampler = Seeded(study.sampler, self._space, start_keys(study, self._space))
         self.optuna = journal.open_journal(
-            paths.journal, study.name, study.objective.direction, sampler
+            paths.journal, study.name, [aim.direction for aim in study.objective.both], sampler
         )
-        self.ledger = Ledger(paths)
+        self.ledger = Ledger(paths, study)
         self._judge = Judge(study, self.ledger)
         self._clock = Clock(study, paths)
+        self.requests = Requests(self.paths)
         self._workers: dict[int, str] = {}
         self._ended_by_hand: dict[int, Outcome] = {}
         self.failed_fast = False
@@ -91,31 +95,52 @@ class Conductor:
                 unfinished.append(trial.number)
             else:
                 outcome = Outcome(row["status"], row["stopped_by"], row["error"])
-                values = self._judge.values(trial.number)
-                journal.tell(self.optuna, trial.number, values, outcome)
+                journal.tell(self.optuna, trial.number, self._judge.told(trial.number), outcome)
         return unfinished
 
     @property
     def was_stopped(self) -> bool:
         """Whether somebody has asked for the whole run to end, before all its trials had."""
-        return "all" in self._requests() and self.remaining > 0
+        return self.requests.end_all and self.remaining > 0
 
     @property
     def remaining(self) -> int:
-        """Trials still to be proposed, unfinished ones included."""
+        """Trials still to be proposed, unfinished ones and, at most, what confirms included."""
+        left = len(self._waiting) + self._left_to_search
+        if self.study.confirm and not self._is_search_over:
+            return left + (self.study.confirm.top + 1) * self.study.confirm.seeds
+        return left + len(self._due())
+
+    @property
+    def awaits(self) -> bool:
+        """Whether trials will be due that are not yet: they confirm what is still running."""
+        confirms = self.study.confirm is not None and not self._is_search_over
+        return confirms and not (self.halted or self.requests.end_all)
+
+    @property
+    def _left_to_search(self) -> int:
         if self._is_spent:
             return 0
-        asked = len(journal.trials(self.optuna))
-        return len(self._waiting) + max(0, self.study.budget.trials - asked)
+        asked = sum(repeat_of(trial) is None for trial in journal.trials(self.optuna))
+        return max(0, self.study.budget.trials - asked)
+
+    @property
+    def _is_search_over(self) -> bool:
+        unfinished = {t.number for t in journal.trials(self.optuna) if repeat_of(t) is None}
+        return not self._left_to_search and not unfinished - set(self.ledger.ends)
+
+    def _due(self) -> list[Repeat]:
+        if self.study.confirm is None or not self._is_search_over:
+            return []
+        return due(self.study, self._space, self.ledger.searched, journal.trials(self.optuna))
 
     def ask(self) -> TrialSpec | None:
-        """The next trial; None when there is none left."""
-        if self.fatal or "all" in self._requests():
+        """The next trial; None when there is none left, or none yet (``awaits``)."""
+        if self.fatal or self.requests.end_all:
             return None
         try:
             if self._is_spent:
                 self._end_waiting()
-                return None
             spec = self._propose()
         except OSError as error:
             self.fatal = error
@@ -125,11 +150,7 @@ class Conductor:
         return spec
 
     def _propose(self) -> TrialSpec | None:
-        while self.remaining:
-            if self._waiting:
-                trial = journal.running_trial(self.optuna, self._waiting.pop(0))
-            else:
-                trial = self.optuna.ask()
+        while (trial := self._next()) is not None:
             values = propose(self._space, trial)
             try:
                 config = with_values(self.study.trial, values)
@@ -137,7 +158,7 @@ class Conductor:
                 if epochs is not None:
                     values["train.epochs"] = epochs
                     config = with_values(config, {"train.epochs": epochs})
-                return self._spec(self._begin(trial.number, values), config)
+                return make_spec(self.paths, self.study, self._begin(trial.number, values), config)
             except ValidationError as error:
                 # The checks before the start sample the space: a hole in it can be found later.
                 self._begin(trial.number, values)
@@ -145,12 +166,26 @@ class Conductor:
                 self._end(trial.number, Outcome("failed", error=message))
         return None
 
+    def _next(self) -> Trial | None:
+        if self._waiting:
+            return journal.running_trial(self.optuna, self._waiting.pop(0))
+        if self._left_to_search:
+            return self.optuna.ask()
+        missing = self._due()
+        if not missing:
+            return None
+        return journal.repeat(self.optuna, missing[0].confirms, missing[0]._asdict())
+
     def _begin(self, number: int, values: dict[str, Any]) -> dict[str, Any]:
+        repeat = repeat_of(journal.trials(self.optuna)[number])
+        fixed = values.get("seed", self.study.trial_seed)
+        seed = trial_seed(self.study.trial.seed, number) if fixed is None else fixed
         start = {
             "trial_id": f"{self.paths.root.name}_{number:05d}",
             "number": number,
             "status": "running",
-            "seed": self._seed(number, values),
+            "seed": repeat.seed(self.study) if repeat else seed,
+            "confirms": repeat.confirms if repeat else None,
             "started_at": now(),
             "parameters": json.dumps(values),
         }
@@ -160,17 +195,18 @@ class Conductor:
     @property
     def _is_spent(self) -> bool:
         epochs = self.study.budget.epochs
-        is_over = epochs is not None and len(self.ledger.order) >= epochs
+        is_over = epochs is not None and self.ledger.search_epochs >= epochs
         return is_over or self._clock.is_spent(self.ledger)
 
     def _end_waiting(self) -> None:
         """Ends what an earlier session left unfinished: there is nothing to go on with."""
-        for number in self._waiting:
+        confirming = [n for n in self._waiting if repeat_of(journal.trials(self.optuna)[n])]
+        for number in sorted(set(self._waiting) - set(confirming)):
             if number not in self.ledger.starts:
                 trial = journal.running_trial(self.optuna, number)
                 self._begin(number, propose(self._space, trial))
             self._end(number, Outcome("stopped", "budget"))
-        self._waiting = []
+        self._waiting = confirming
 
     def halts_on(self, event: threading.Event) -> None:
         """Names the event that interrupts the run."""
@@ -180,28 +216,6 @@ class Conductor:
     def halted(self) -> bool:
         """Whether the run stops here and now, its trials unfinished and resumable."""
         return self._interrupted.is_set() or self.fatal is not None or self.failed_fast
-
-    def _seed(self, number: int, values: dict[str, Any]) -> int:
-        fixed = values.get("seed", self.study.trial_seed)
-        return trial_seed(self.study.trial.seed, number) if fixed is None else fixed
-
-    def _spec(self, start: dict[str, Any], config: TrialConfig) -> TrialSpec:
-        return TrialSpec(
-            extensions=self.study.extensions,
-            trial_id=start["trial_id"],
-            number=start["number"],
-            seed=start["seed"],
-            config=config,
-            metric=self.study.objective.metric,
-            goal=self.study.objective.direction,
-            rungs=tuple(pace_of(self.study, config).at_epoch.values()),
-            folder=str(self.paths.trial(start["number"])),
-            threads=self.study.resources.cpu,
-            gpu=self.study.resources.gpu,
-            samples=self.study.samples,
-            last_every=self.study.checkpoint.every,
-            stop=self.study.stop,
-        )
 
     def observe(
         self, number: int, records: Sequence[Record], steps: Sequence[Record], worker: str
@@ -223,27 +237,11 @@ class Conductor:
         return number not in self._judge.outcomes and not self._ends_by_hand(number)
 
     def _ends_by_hand(self, number: int) -> bool:
-        requests = self._requests()
-        if "all" in requests or str(number) in requests:
+        if self.requests.ends(number):
             self._ended_by_hand[number] = Outcome("stopped", "user")
-        elif self._is_spent:
+        elif self._is_spent and self.ledger.confirms(number) is None:
             self._ended_by_hand[number] = Outcome("stopped", "budget")
         return number in self._ended_by_hand
-
-    @property
-    def concurrency(self) -> int | None:
-        """Trials at once, as asked for from another terminal; None: as many as fit."""
-        try:
-            text = self.paths.concurrency.read_text(encoding="utf-8")
-        except OSError:
-            return None
-        return int(text) if text.isdigit() and int(text) else None
-
-    def _requests(self) -> set[str]:
-        """Requests to stop from other terminals: ``all``, or trial numbers."""
-        if not self.paths.control.is_dir():
-            return set()
-        return {path.name.removeprefix("stop-") for path in self.paths.control.glob("stop-*")}
 
     def finish(self, number: int, *, failed: bool) -> None:
         """Ends a trial: end row, then Optuna. What the records say outranks ``failed``."""
@@ -259,7 +257,7 @@ class Conductor:
     def _end(self, number: int, outcome: Outcome) -> None:
         worker, verdict = self._workers.get(number), self._judge.verdict(number)
         row = self.ledger.end(number, outcome, worker, verdict)
-        journal.tell(self.optuna, number, self._judge.values(number), outcome)
+        journal.tell(self.optuna, number, self._judge.told(number), outcome)
         self._observer.ended(number, row)
 
     def _outcome(self, number: int, *, failed: bool) -> Outcome:

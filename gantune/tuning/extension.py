@@ -1,12 +1,15 @@
-"""More of a run that has ended: its budget may grow, all else stays as it was."""
+"""More of a run that has ended: its budget may grow, its best be confirmed; all else stays."""
 
 import json
 import re
 from typing import Any, NamedTuple
 
+from pydantic import ValidationError
+
 from gantune.errors import UsageError
 from gantune.paths import RunPaths
 from gantune.runinfo import read_info
+from gantune.strategy import Confirm
 from gantune.study import Study
 from gantune.tuning.clock import HOUR_S, seconds_before
 
@@ -21,11 +24,13 @@ class Extension(NamedTuple):
         trials: ``+20`` more, or ``44`` in all.
         epochs: Of all trials together, from the beginning of the run.
         hours: On the clock, from now on.
+        confirm: ``3x5``: the best 3 with 5 fresh seeds each.
     """
 
     trials: str | None = None
     epochs: int | None = None
     hours: float | None = None
+    confirm: str | None = None
 
 
 def parse_hours(text: str) -> float:
@@ -57,7 +62,28 @@ def extended(study: Study, paths: RunPaths, extension: Extension) -> Study:
         changes["epochs"] = extension.epochs
     if extension.hours is not None:
         changes["hours"] = _hours_until_now(paths) + extension.hours
-    return study.model_copy(update={"budget": budget.model_copy(update=changes)})
+    confirm = study.confirm if extension.confirm is None else _more(study, extension.confirm)
+    return study.model_copy(
+        update={"budget": budget.model_copy(update=changes), "confirm": confirm}
+    )
+
+
+def _more(study: Study, text: str) -> Confirm:
+    """More configurations, or more seeds of each, than before."""
+    match = re.fullmatch(r"(\d{1,4})x(\d{1,4})", text)
+    if not match:
+        raise UsageError(f"--confirm {text}: write 3x5 for the best 3 with 5 fresh seeds each")
+    if "seed" in study.search:
+        raise UsageError("--confirm trains with fresh seeds, and this study searches the seed")
+    top, seeds = map(int, match.groups())
+    old = study.confirm
+    if old and (top < old.top or seeds < old.seeds or (top, seeds) == (old.top, old.seeds)):
+        raise UsageError(f"--confirm {text} is no more: the run has {old.top}x{old.seeds}")
+    try:
+        return Confirm(top=top, seeds=seeds)
+    except ValidationError as error:
+        message = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise UsageError(f"--confirm {text}: {message}") from None
 
 
 def _total(text: str, before: int) -> int:
@@ -76,7 +102,8 @@ def _hours_until_now(paths: RunPaths) -> float:
 def refuse_changed(paths: RunPaths, study: Study) -> None:
     """Raises UsageError where a run's study is no longer the one that it ran with.
 
-    A budget may differ. So may fields that an older version of gantune did not have.
+    A budget may differ, and what confirms the best. So may fields that an older version of gantune
+    did not have.
     """
     sessions = read_info(paths.info).get("sessions", [])
     if not sessions or "study" not in sessions[-1]:
@@ -86,14 +113,15 @@ def refuse_changed(paths: RunPaths, study: Study) -> None:
         f"  {path}: {before.get(path, 'not there')} -> {after.get(path, 'not there')}"
         for path in dict.fromkeys([*before, *after])
         if before.get(path) != after.get(path)
-        and not path.startswith("budget.")
+        and not path.startswith(("budget.", "confirm."))
         and (path in before or path.startswith("search."))
     ]
     if changed:
         more = [f"  and {len(changed) - SHOWN} more"] if len(changed) > SHOWN else []
         listed = "\n".join([*changed[:SHOWN], *more])
         raise UsageError(
-            f"{paths.study} is not what the run was made with, and only its budget may change:\n"
+            f"{paths.study} is not what the run was made with, and only budget and confirm may "
+            f"change:\n"
             f"{listed}\nput it back, or run the changed study under another name"
         )
 

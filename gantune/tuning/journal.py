@@ -1,6 +1,6 @@
 """Optuna's study in the run's journal: opened after any crash, told the truth."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import optuna
@@ -9,8 +9,8 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from gantune.study import Goal
-from gantune.tuning.outcome import Outcome
+from gantune.goals import Goal
+from gantune.tuning.outcome import Outcome, Told
 
 _STATES = {
     "completed": TrialState.COMPLETE,
@@ -20,7 +20,9 @@ _STATES = {
 }
 
 
-def open_journal(path: Path, name: str, direction: Goal, sampler: BaseSampler) -> optuna.Study:
+def open_journal(
+    path: Path, name: str, directions: Sequence[Goal], sampler: BaseSampler
+) -> optuna.Study:
     """Opens or creates the study. The caller holds the run's lock.
 
     A kill in the middle of a write leaves a torn last line, behind which Optuna would append and
@@ -32,7 +34,7 @@ def open_journal(path: Path, name: str, direction: Goal, sampler: BaseSampler) -
     return optuna.create_study(
         storage=JournalStorage(JournalFileBackend(str(path))),
         study_name=name,
-        direction=direction,
+        directions=list(directions),
         sampler=sampler,
         load_if_exists=True,
     )
@@ -64,19 +66,32 @@ def _trial_id(study: optuna.Study, number: int) -> int:
     return storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
 
 
-def tell(
-    study: optuna.Study, number: int, values: Sequence[tuple[int, float]], outcome: Outcome
-) -> None:
+def repeat(study: optuna.Study, number: int, attributes: Mapping[str, int]) -> Trial:
+    """A new trial with the parameters of another, in one write."""
+    of = trials(study)[number]
+    study.add_trial(
+        optuna.create_trial(
+            state=TrialState.RUNNING,
+            params=of.params,
+            distributions=of.distributions,
+            user_attrs=dict(attributes),
+        )
+    )
+    return running_trial(study, len(trials(study)) - 1)
+
+
+def tell(study: optuna.Study, number: int, told: Told, outcome: Outcome) -> None:
     """Tells Optuna how a trial ended; once told, telling again changes nothing.
 
-    Completed: COMPLETE with the best objective. Stopped: PRUNED with intermediate values. Diverged:
-    PRUNED without any, which TPE ranks worst (as FAIL it would learn nothing from it). A trial that
-    has no value to give is told like a diverged one. Failed: FAIL.
+    Completed: COMPLETE with the objectives. Stopped: PRUNED with intermediate values (of two
+    objectives Optuna takes none). Diverged: PRUNED without any, which TPE ranks worst (as FAIL it
+    would learn nothing from it). A trial that has no value to give is told like a diverged one.
+    Failed: FAIL.
 
     Args:
         study: The study.
         number: The trial.
-        values: (epoch, best objective so far) of each epoch in which it was evaluated.
+        told: Its values.
         outcome: How it ended.
     """
     frozen = trials(study)[number]
@@ -85,13 +100,15 @@ def tell(
     trial = running_trial(study, number)
     trial.set_user_attr("status", outcome.status)
     if outcome.status in ("completed", "stopped"):
-        for epoch, value in values:
-            if epoch not in frozen.intermediate_values:
-                trial.report(value, epoch)
+        for position, value in told.way.items():
+            if position not in frozen.intermediate_values:
+                trial.report(value, position)
+        for name in set(told.violations) - set(frozen.constraints):
+            trial.set_constraint(name, told.violations[name])
     state = _STATES[outcome.status]
     if state == TrialState.COMPLETE:
-        if values:
-            study.tell(number, values[-1][1], state)
+        if told.final:
+            study.tell(number, list(told.final), state)
             return
         state = TrialState.PRUNED
     study.tell(number, state=state)

@@ -8,13 +8,17 @@ import json
 from gantune.config import TrialConfig
 from gantune.diagnosis.context import context_of
 from gantune.diagnosis.verdicts import Verdict, diagnose
+from gantune.goals import metric_of
 from gantune.pace import Pace, pace_of
 from gantune.strategy import Asha
 from gantune.study import Study, with_values
 from gantune.trial import Record, ends_by_verdict
 from gantune.tuning.ledger import Ledger
-from gantune.tuning.outcome import Outcome
+from gantune.tuning.outcome import Outcome, Told
 from gantune.tuning.rungs import Rungs
+
+HUGE = 1e9
+"""The violation of a constraint whose metric has no value: Optuna sums violations up."""
 
 
 class Judge:
@@ -32,7 +36,7 @@ class Judge:
             ledger: Holds the records that the judge hears of.
         """
         self.outcomes: dict[int, Outcome] = {}
-        self._study, self._ledger = study, ledger
+        self._study, self._ledger, self._ranking = study, ledger, study.ranking
         factor = study.scheduler.reduction_factor if isinstance(study.scheduler, Asha) else 2
         self._rungs = Rungs(study.rungs, factor)
         self._paces: dict[int, Pace] = {}
@@ -53,6 +57,8 @@ class Judge:
         pace = self._pace(number)
         if pace.is_over(record):
             return Outcome("completed")
+        if self._ledger.confirms(number) is not None:
+            return None  # what confirms runs to its full length
         # Every rung hears of the trial, also where another reason ends it.
         stays = [self._passes(number, level, record) for level in pace.reached(record, before)]
         if self._is_ended_by_verdict(records[: index + 1]):
@@ -60,8 +66,9 @@ class Judge:
         return None if all(stays) else Outcome("stopped", "asha")
 
     def _passes(self, number: int, level: float, record: Record) -> bool:
-        value = record["best_objective"]
-        return self._rungs.observe(number, level, value, self._study.objective.sign)
+        so_far = self._ledger.records[number][: record["epoch"]]
+        best = self._ranking.best(so_far)
+        return self._rungs.observe(number, level, self._ranking.standing(best) if best else None)
 
     def _is_ended_by_verdict(self, records: list[Record]) -> bool:
         return ends_by_verdict(records[-self._study.stop.patience :], self._study.stop)
@@ -71,13 +78,24 @@ class Judge:
         records = self._ledger.records.get(number)
         return diagnose(records, context_of(self._config(number))) if records else None
 
-    def values(self, number: int) -> list[tuple[int, float]]:
-        """(position, best objective so far) wherever a trial was evaluated, for Optuna."""
+    def told(self, number: int) -> Told:
+        """What Optuna hears of a trial."""
         records = self._ledger.records.get(number, [])
+        best = self._ranking.best(records)
+        if best is None:
+            return Told()
+        second = self._study.objective.second
+        final = [best["objective"], *([metric_of(best, second.metric)] if second else [])]
+        known = [value for value in final if value is not None]
+        # Where several epochs have one position the last counts. Of two objectives Optuna takes
+        # no values on the way.
         scored = [record for record in records if record["objective"] is not None]
-        # Where several epochs have one position the last counts.
-        found = {self._pace(number).position(r): r["best_objective"] for r in scored}
-        return list(found.items())
+        way = {self._pace(number).position(r): r["best_objective"] for r in scored}
+        return Told(
+            way={} if second else way,
+            final=known if len(known) == len(final) else [],
+            violations={str(c): min(c.violation(best), HUGE) for c in self._ranking.constraints},
+        )
 
     def _pace(self, number: int) -> Pace:
         if number not in self._paces:

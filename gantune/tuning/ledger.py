@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from gantune.diagnosis.verdicts import Verdict
+from gantune.goals import metric_of
 from gantune.paths import RunPaths
 from gantune.records import TableWriter, read_table
+from gantune.study import Study
 from gantune.trial import Record
 from gantune.tuning.outcome import Outcome
 
@@ -19,18 +21,20 @@ Row = dict[str, Any]
 class Ledger:
     """Epochs, steps and trials of one run, in memory as far as decisions need them."""
 
-    def __init__(self, paths: RunPaths) -> None:
+    def __init__(self, paths: RunPaths, study: Study) -> None:
         """Opens the tables and reads what they hold. The caller holds the run's lock."""
+        self._objective, self._ranking = study.objective, study.ranking
         self.records: dict[int, list[Record]] = {}
         self.order: list[tuple[int, int]] = []  # (number, index into its records), as they arrived
         self.starts: dict[int, Row] = {}
         self.ends: dict[int, Row] = {}
         self._steps: dict[int, int] = {}
-        for row in read_table(paths.table("epochs")).to_pylist():
-            self._accept(row)
+        self.search_epochs = 0
         for row in read_table(paths.table("trials")).to_pylist():
             table = self.starts if row["status"] == "running" else self.ends
             table.setdefault(row["number"], row)
+        for row in read_table(paths.table("epochs")).to_pylist():
+            self._accept(row)
         for row in read_table(paths.table("steps")).to_pylist():
             self._steps[row["number"]] = max(row["step"], self._steps.get(row["number"], 0))
         self._epochs = TableWriter(paths.table("epochs"))
@@ -43,6 +47,7 @@ class Ledger:
             return False
         self.order.append((row["number"], len(records)))
         records.append(row)
+        self.search_epochs += self.confirms(row["number"]) is None
         return True
 
     def begin(self, row: Row) -> None:
@@ -87,7 +92,9 @@ class Ledger:
     ) -> Row:
         records = self.records.get(number, [])
         last: Record = records[-1] if records else {}
-        best = last.get("best_objective")
+        best = self._ranking.best(records) or {}
+        second = self._objective.second
+        is_feasible = self._ranking.is_feasible(best) if best else False
         return {
             **self.starts[number],
             "status": outcome.status,
@@ -96,10 +103,10 @@ class Ledger:
             "epochs": len(records),
             "verdict": verdict.name if verdict else None,
             "verdict_epoch": verdict.epoch if verdict else None,
-            "objective": best,
-            "best_epoch": next((r["epoch"] for r in records if r["objective"] == best), None)
-            if best is not None
-            else None,
+            "objective": best.get("objective"),
+            "best_epoch": best.get("epoch"),
+            "second_objective": metric_of(best, second.metric) if second else None,
+            "feasible": ("yes" if is_feasible else "no") if self._ranking.constraints else None,
             "last_objective": next(
                 (r["objective"] for r in reversed(records) if r["objective"] is not None), None
             ),
@@ -107,13 +114,16 @@ class Ledger:
             "worker": worker,
         }
 
-    def values(self, number: int) -> list[tuple[int, float]]:
-        """(epoch, best objective so far) of each epoch in which a trial was evaluated."""
-        return [
-            (record["epoch"], record["best_objective"])
-            for record in self.records.get(number, [])
-            if record["objective"] is not None
-        ]
+    def confirms(self, number: int) -> int | None:
+        """The trial whose configuration a trial repeats; None for one of the search."""
+        # The start row of a damaged table can be lost.
+        confirmed: int | None = self.starts.get(number, {}).get("confirms")
+        return confirmed
+
+    @property
+    def searched(self) -> list[Row]:
+        """Last rows of ended trials of the search, in order of their numbers."""
+        return [row for number, row in sorted(self.ends.items()) if self.confirms(number) is None]
 
     def close(self) -> None:
         """Closes the tables."""

@@ -109,7 +109,8 @@ def rewrite_study(paths: RunPaths, study: Study) -> None:
 def _text(study: Study) -> str:
     tree = study.model_dump(mode="json", exclude_none=True)
     # Whoever opens the run does not run its extensions, and may not know their metrics.
-    tree["objective"]["goal"] = study.objective.direction
+    aims = [{"metric": aim.metric, "goal": aim.direction} for aim in study.objective.both]
+    tree["objective"] = aims if len(aims) > 1 else aims[0]
     return write_document(tree)
 
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
 
-from gantune.disk import EndRow, best_ended, thin
+from gantune.disk import EndRow, thin, worth_keeping
 from gantune.errors import UsageError
 from gantune.paths import RunPaths
 from gantune.pictures import pngs_to_animation
@@ -50,7 +50,7 @@ class Keeper:
     """Keeps the disk small: removes what ended trials that are not among the best have left."""
 
     def __init__(self, paths: RunPaths, study: Study) -> None:
-        self._paths, self._keep, self._sign = paths, study.checkpoint, study.objective.sign
+        self._paths, self._study = paths, study
         self._best: list[EndRow] = []
 
     def resumed(self, rows: Sequence[dict[str, Any]]) -> None:
@@ -66,9 +66,10 @@ class Keeper:
         self._thin([*self._best, row])
 
     def _thin(self, rows: Sequence[EndRow]) -> None:
-        thin(self._paths, rows, self._sign, self._keep)
-        if self._keep.keep_top is not None:
-            self._best = best_ended(rows, self._sign, self._keep.keep_top)
+        keep = self._study.checkpoint
+        thin(self._paths, rows, self._study, keep)
+        if keep.keep_top is not None:
+            self._best = worth_keeping(rows, self._study, keep.keep_top)
 
 
 class All:

@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -12,6 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from gantune.goals import Ranking, Standing
 from gantune.study import Study
 from gantune.trial import Record, TrialSpec, costly_evaluation
 
@@ -31,12 +33,24 @@ class Board:
     running: dict[int, TrialSpec] = field(default_factory=dict)
     latest: dict[int, Record] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
-    best: tuple[float, int] | None = None
+    best: tuple[Standing, float, int] | None = None
+    confirming: int = 0
     ended_epochs: int = 0
     share_before: float = 0.0
     train_s: float = 0.0
     eval_s: float = 0.0
     has_told: bool = False
+
+    @cached_property
+    def ranking(self) -> Ranking:
+        """What makes an epoch the best."""
+        return self.study.ranking
+
+    @property
+    def total(self) -> int:
+        """Trials in all, with those that confirm the best, at most."""
+        confirm = self.study.confirm
+        return self.study.budget.trials + ((confirm.top + 1) * confirm.seeds if confirm else 0)
 
     def began(self, spec: TrialSpec) -> None:
         """Takes in a trial's beginning."""
@@ -47,7 +61,9 @@ class Board:
         if not records:
             return
         self.latest[number] = records[-1]
-        self._note_best(records[-1]["best_objective"], number)
+        best = self.ranking.best(records)
+        if best and self.running[number].confirms is None:
+            self._note_best(self.ranking.standing(best), best["objective"], number)
         self._note_cost(records)
 
     def _note_cost(self, records: Sequence[Record]) -> None:
@@ -63,20 +79,22 @@ class Board:
     def resumed(self, rows: Sequence[dict[str, Any]]) -> None:
         """Takes in the trials that had ended before this session."""
         for row in rows:
-            self._note_best(row["objective"], row["number"])
+            if row["objective"] is not None and row["confirms"] is None:
+                standing = self.ranking.of_trial(row)
+                self._note_best(standing, row["objective"], row["number"])
             self.ended(row["number"], row)
         self.share_before = self.share_done
 
-    def _note_best(self, value: float | None, number: int) -> None:
-        sign = self.study.objective.sign
-        if value is not None and (self.best is None or sign * value < sign * self.best[0]):
-            self.best = (value, number)
+    def _note_best(self, standing: Standing, value: float, number: int) -> None:
+        if self.best is None or standing < self.best[0]:
+            self.best = (standing, value, number)
 
     def ended(self, number: int, row: dict[str, Any]) -> None:
         """Takes in a trial's end."""
         self.running.pop(number, None)
         self.latest.pop(number, None)
         self.counts[row["status"]] += 1
+        self.confirming += row["confirms"] is not None
         self.ended_epochs += row["epochs"] or 0
 
     @property
@@ -95,7 +113,7 @@ class Board:
         partial = sum(
             min(int(r["epoch"]) / max(typical, 1), 0.95) for r in list(self.latest.values())
         )
-        return min((self.total_ended + partial) / self.study.budget.trials, 1.0)
+        return min((self.total_ended + partial) / self.total, 1.0)
 
     @property
     def seconds_left(self) -> float | None:
@@ -106,11 +124,12 @@ class Board:
 
     def headline(self) -> str:
         """One line: how far, what has become of the trials, the best so far."""
-        parts = [f"{self.total_ended} of {self.study.budget.trials} trials"]
+        parts = [f"{self.total_ended - self.confirming} of {self.study.budget.trials} trials"]
+        parts += [f"{self.confirming} to confirm the best"] if self.confirming else []
         parts += [f"{count} {status}" for status, count in sorted(self.counts.items())]
         if self.best:
             metric = self.study.objective.metric
-            parts.append(f"best {metric} {self.best[0]:.4g} (trial {self.best[1]})")
+            parts.append(f"best {metric} {self.best[1]:.4g} (trial {self.best[2]})")
         return ", ".join(parts)
 
 
@@ -141,7 +160,7 @@ class LiveProgress:
         for number, spec in sorted(list(board.running.items())):
             record = board.latest.get(number, {})
             table.add_row(
-                str(number),
+                str(number) if spec.confirms is None else f"{number} (as {spec.confirms})",
                 f"{record.get('epoch', 0)}/{spec.epochs}",
                 _number(record.get("objective")),
                 _number(record.get("best_objective")),
@@ -199,8 +218,9 @@ def end_line(row: dict[str, Any], metric: str) -> str:
     """A trial's end row as a line."""
     by = f" by {row['stopped_by']}" if row["stopped_by"] else ""
     why = f": {row['error']}" if row["error"] else ""
+    repeats = "" if row["confirms"] is None else f" (as {row['confirms']})"
     return (
-        f"trial {row['number']} {row['status']}{by} after {row['epochs']} epochs, "
+        f"trial {row['number']}{repeats} {row['status']}{by} after {row['epochs']} epochs, "
         f"best {metric} {_number(row['objective'])}{why}"
     )
 

@@ -3,6 +3,10 @@
 import math
 from collections.abc import Sequence
 
+from gantune.goals import Standing
+
+WORST = Standing(misses=True, value=math.inf)
+
 
 class Rungs:
     """The values that trials had at each rung, and who may go on.
@@ -18,11 +22,11 @@ class Rungs:
             levels: Their names: epochs or seconds.
             factor: Of the trials at a rung, one in this many goes on.
         """
-        self._values: dict[float, dict[int, float]] = {level: {} for level in levels}
+        self._values: dict[float, dict[int, Standing]] = {level: {} for level in levels}
         self._factor = factor
 
-    def observe(self, number: int, level: float, value: float | None, sign: int) -> bool:
-        """Notes a trial's value at a rung and says whether it goes on.
+    def observe(self, number: int, level: float, standing: Standing | None) -> bool:
+        """Notes a trial's standing at a rung and says whether it goes on.
 
         It goes on if it is among the best 1/factor (at least one) of those seen at this rung so
         far, itself included; the first therefore always does, and so do trials without a value
@@ -31,13 +35,12 @@ class Rungs:
         Args:
             number: The trial.
             level: What is no rung is passed over.
-            value: Its best objective so far; None or NaN is worse than any number.
-            sign: 1 where lower is better, -1 where higher is.
+            standing: Of its best epoch so far; None or NaN is worse than any number.
         """
         rung = self._values.get(level)
         if rung is None or number in rung:
             return True
-        own = math.inf if value is None or math.isnan(value) else sign * value
+        own = WORST if standing is None or math.isnan(standing.value) else standing
         rung[number] = own
         kept = max(1, len(rung) // self._factor)
         return own <= sorted(rung.values())[kept - 1]

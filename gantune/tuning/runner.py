@@ -28,6 +28,7 @@ from gantune.tuning.lifecycle import (
     session_facts,
 )
 from gantune.tuning.observers import check_loggers, observed
+from gantune.tuning.remote import check_shared, joined_ray
 
 NO_EXTENSION = Extension()
 
@@ -42,6 +43,7 @@ def run_study(
     name: str | None = None,
     runs_dir: Path = Path("runs"),
     concurrency: int | None = None,
+    address: str | None = None,
     study_file: Path | None = None,
 ) -> RunEnd:
     """Runs a new study to its end.
@@ -52,16 +54,18 @@ def run_study(
         name: The run's name; default the study's.
         runs_dir: Where runs are kept.
         concurrency: Trials at once, at most; default as many as fit.
+        address: Of a Ray cluster to run on; None: Ray is started on this machine.
         study_file: Where the study came from.
 
     Raises:
-        UsageError: The run exists, or cannot be made, or does not fit on the machine.
+        UsageError: The run exists, or cannot be made, or does not fit on the machine, or no cluster
+            answers at the address.
         RunError: It could not go on; `resume` goes on from here.
     """
     paths = run_paths(runs_dir, name or study.name)
     refuse_existing(paths)
     check_loggers(study)
-    with _prepared(study, concurrency) as (slots, materials):
+    with _prepared(study, concurrency, address) as (slots, materials):
         create_run(paths, study)
         return _drive(paths, study, materials, slots, progress, study_file)
 
@@ -71,6 +75,7 @@ def resume_run(
     progress: MakeProgress,
     *,
     concurrency: int | None = None,
+    address: str | None = None,
     extension: Extension = NO_EXTENSION,
 ) -> RunEnd:
     """Goes on with a run that was interrupted or killed, or is given more to do.
@@ -79,6 +84,7 @@ def resume_run(
         root: The run's directory.
         progress: Makes what shows the run.
         concurrency: Trials at once, at most; default as many as fit.
+        address: Of a Ray cluster to run on; None: Ray is started on this machine.
         extension: What its budget is given on top.
 
     Raises:
@@ -96,17 +102,19 @@ def resume_run(
         if extension != NO_EXTENSION:
             study = within_grid(extended(study, paths, extension))
             rewrite_study(paths, study)
-    with _prepared(study, concurrency) as (slots, materials):
+    with _prepared(study, concurrency, address) as (slots, materials):
         return _drive(paths, study, materials, slots, progress, None)
 
 
 @contextmanager
-def _prepared(study: Study, concurrency: int | None) -> "Iterator[tuple[int, Materials]]":
+def _prepared(
+    study: Study, concurrency: int | None, address: str | None
+) -> "Iterator[tuple[int, Materials]]":
     """Ray, how many trials it holds at once, and what they all share."""
     with ThreadPoolExecutor(1) as pool:
         # Ray's start is mostly waiting; importing torch and reading the data go on meanwhile.
         materials = pool.submit(_make_materials, study)
-        with local_ray():
+        with joined_ray(address) if address else local_ray():
             slots = count_slots(study)
             yield min(slots, concurrency or slots), materials.result()
 
@@ -125,6 +133,7 @@ def _drive(
     progress: MakeProgress,
     study_file: Path | None,
 ) -> RunEnd:
+    check_shared(paths.root.resolve())
     with hold_lock(paths.lock):
         facts = session_facts(study, materials, slots)
         refuse_other_features(paths, facts)

@@ -16,12 +16,12 @@ class StudySearcher(Searcher):
         self._numbers: dict[str, int] = {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        limit = self._conductor.concurrency
+        limit = self._conductor.requests.concurrency
         if limit is not None and len(self._numbers) >= limit:
             return None  # Tune asks again when something has happened
         spec = self._conductor.ask()
         if spec is None:
-            return str(Searcher.FINISHED)
+            return None if self._conductor.awaits else str(Searcher.FINISHED)
         self._numbers[trial_id] = spec.number
         return {"number": spec.number, "spec": spec.model_dump(mode="json")}
 

@@ -118,7 +118,7 @@ def test_a_study_ends_a_trial_by_its_verdict(tmp_path: Path) -> None:
 
     sampler = optuna.samplers.RandomSampler()
     paths = RunPaths(root)
-    (trial,) = journal.open_journal(paths.journal, "tiny", "minimize", sampler).get_trials()
+    (trial,) = journal.open_journal(paths.journal, "tiny", ["minimize"], sampler).get_trials()
     assert trial.state == TrialState.PRUNED and sorted(trial.intermediate_values) == [1, 2, 3, 4]
 
     shown = io.StringIO()

@@ -295,7 +295,9 @@ def _write_journal(
                 "datetime_complete": over,
             }
         )
-    text = "".join(json.dumps({**line, "worker_id": "w"}, separators=(",", ":")) + "\n" for line in lines)
+    text = "".join(
+        json.dumps({**line, "worker_id": "w"}, separators=(",", ":")) + "\n" for line in lines
+    )
     # Killed while it wrote: a torn last line.
     (root / "optuna.journal").write_text(text + '{"op_code":4,"wor')
 

@@ -27,6 +27,8 @@ def ended(number: int, objective: float | None, status: str = "completed") -> di
         "objective": objective,
         "epochs": 4,
         "error": None,
+        "confirms": None,
+        "feasible": None,
     }
 
 
@@ -44,14 +46,14 @@ def spec(number: int) -> TrialSpec:
     )
 
 
-RECORD = {"epoch": 2, "objective": 5.0, "best_objective": 3.0, "d_acc": 0.75}
+RECORD = {"epoch": 2, "objective": 3.0, "best_objective": 3.0, "d_acc": 0.75}
 
 
 def test_the_board_counts_and_keeps_the_best() -> None:
     board = Board(make_study(), print)
     board.began(spec(0))
     board.recorded(0, [RECORD], [])
-    assert board.best == (3.0, 0)
+    assert board.best and board.best[1:] == (3.0, 0)
     assert board.share_done == pytest.approx(2 / 4 / 4)
     board.ended(0, ended(0, 3.0))
     assert board.share_done == 0.25 and not board.running
@@ -149,6 +151,7 @@ def test_who_does_not_is_not_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_the_first_seconds_say_nothing_and_the_notice_stays_the_only_one() -> None:
     told: list[str] = []
     board = Board(make_study(), told.append)
+    board.began(spec(0))
     record = {**RECORD, "train_s": 0.1, "eval_s": 0.9}
     board.recorded(0, [record], [])
     assert told == []

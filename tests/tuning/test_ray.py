@@ -32,7 +32,7 @@ DEEP = [16] * 24
 def optuna_trials(root: Path, study: Study) -> list[optuna.trial.FrozenTrial]:
     sampler = optuna.samplers.RandomSampler()
     opened = journal.open_journal(
-        RunPaths(root).journal, study.name, study.objective.direction, sampler
+        RunPaths(root).journal, study.name, [study.objective.direction], sampler
     )
     return opened.get_trials()
 

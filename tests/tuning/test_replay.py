@@ -107,7 +107,7 @@ def tables(root: Path) -> dict[str, Any]:
 
 def reopen(paths: RunPaths) -> optuna.Study:
     sampler = optuna.samplers.RandomSampler()
-    return journal.open_journal(paths.journal, "tiny", "minimize", sampler)
+    return journal.open_journal(paths.journal, "tiny", ["minimize"], sampler)
 
 
 def check_consistent(root: Path, trials: int) -> None:

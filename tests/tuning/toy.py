@@ -61,7 +61,14 @@ def toy_record(spec: TrialSpec, epoch: int) -> dict[str, Any]:
     values = [
         abs(lr - 1e-3) * 1000 + 1 / e + (spec.seed * e % 97) / 1000 for e in range(1, epoch + 1)
     ]
-    value, best = values[-1], min(values)
+    # Covers more with each epoch, the seed says how fast.
+    covered = [min(1.0, e * (1 + spec.seed % 5) / 20) for e in range(1, epoch + 1)]
+    so_far = [{"objective": v, "coverage": c} for v, c in zip(values, covered, strict=True)]
+    is_diverged = lr > 4e-3 and epoch == 2
+    if is_diverged:
+        so_far.pop()
+    value, best = values[-1], spec.ranking.best(so_far)
+    assert best is not None
     record = {
         "trial_id": spec.trial_id,
         "number": spec.number,
@@ -70,13 +77,14 @@ def toy_record(spec: TrialSpec, epoch: int) -> dict[str, Any]:
         "wall_s": 10.0 * epoch * (1 + spec.number % 2),
         "g_loss": value / 2,
         "objective": value,
-        "best_objective": best,
+        "coverage": covered[-1],
+        "best_objective": best["objective"],
         "rung": spec.rung_at(epoch),
         # Some trials begin to collapse in their third epoch.
         "verdict": "mode_collapse" if spec.number % 3 == 1 and epoch >= 3 else "healthy",
         "evidence": "planted",
     }
-    if lr > 4e-3 and epoch == 2:
+    if is_diverged:
         record |= {"verdict": "diverged", "evidence": "planted", "objective": None}
     return record
 

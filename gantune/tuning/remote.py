@@ -1,0 +1,113 @@
+"""A Ray cluster that somebody else has started: found in time, or refused with what to do."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from gantune.errors import UsageError
+from gantune.tuning.cluster import ray_environment
+
+AUTO = "auto"
+
+CONNECT_S, HEALTH_S = 5.0, 20.0
+"""Seconds for a connection, then for Ray's answer: together under half a minute."""
+
+
+@contextmanager
+def joined_ray(address: str) -> Iterator[None]:
+    """Joins a cluster for as long as the context lasts.
+
+    Args:
+        address: ``HOST:PORT`` of its head, or ``auto`` for one that runs on this machine.
+
+    Raises:
+        UsageError: Nothing answers there in half a minute, or it is no such address.
+    """
+    with ray_environment():
+        check_answers(address)
+        import ray
+
+        ray.init(
+            address=address,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="ERROR",
+        )
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+
+def check_answers(address: str) -> None:
+    """Raises UsageError where no Ray answers at an address.
+
+    ``ray.init`` itself waits for minutes, and then ends the process.
+    """
+    if "://" in address:
+        raise UsageError(
+            f"--address {address}: a client's connection would leave the run's tables on the "
+            "cluster's head; log in there and give --address auto, or submit it as a job: "
+            "ray job submit --address http://HEAD:8265 -- gantune run STUDY --address auto"
+        )
+    if address != AUTO:
+        _check_port(address)
+    command = [sys.executable, "-m", "ray.scripts.scripts", "health-check"]
+    command += [] if address == AUTO else ["--address", address]
+    try:
+        done = subprocess.run(command, timeout=HEALTH_S, capture_output=True, text=True)
+    except subprocess.TimeoutExpired:
+        raise UsageError(f"--address {address}: no Ray cluster answers there") from None
+    if done.returncode:
+        if "token" in done.stderr.lower():
+            raise UsageError(
+                f"--address {address}: Ray asks for its token, and this machine has none: copy "
+                "~/.ray/auth_token from the head, or set RAY_AUTH_TOKEN"
+            )
+        raise UsageError(f"--address {address}: no Ray cluster answers there; is it running?")
+
+
+def _check_port(address: str) -> None:
+    host, colon, port = address.rpartition(":")
+    if not (host and colon and port.isdigit()):
+        raise UsageError(f"--address {address}: write auto, or HOST:PORT of the head (port 6379)")
+    try:
+        socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UsageError(f"--address {address}: nothing answers there: {reason}") from None
+
+
+def check_shared(root: Path) -> None:
+    """Raises UsageError where a node of the cluster does not see the run's directory.
+
+    A trial goes on from its ``last`` on whatever node it is put on next: all of them have to see
+    the same files.
+    """
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    nodes = [node for node in ray.nodes() if node["Alive"]]
+    if len(nodes) == 1:
+        return  # this one
+    sees = ray.remote(num_cpus=0)(_sees).options
+    asked = {
+        node["NodeManagerHostname"]: sees(
+            scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+        ).remote(str(root))
+        for node in nodes
+    }
+    blind = sorted(host for host, answer in asked.items() if not ray.get(answer))
+    if blind:
+        raise UsageError(
+            f"{root} is not there on {', '.join(blind)}: on several nodes a run needs a directory "
+            "that all of them see (NFS or the like): --runs-dir /shared/runs"
+        )
+
+
+def _sees(path: str) -> bool:
+    return os.path.isdir(path)

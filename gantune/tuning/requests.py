@@ -1,0 +1,35 @@
+"""What other terminals ask of a run that goes on: files in its ``control`` folder."""
+
+from gantune.paths import RunPaths
+
+
+class Requests:
+    """Reads them, whenever somebody asks."""
+
+    def __init__(self, paths: RunPaths) -> None:
+        """Looks in a run's folder."""
+        self._paths = paths
+
+    @property
+    def end_all(self) -> bool:
+        """Whether the whole run is to end."""
+        return "all" in self._stops()
+
+    def ends(self, number: int) -> bool:
+        """Whether a trial is to end."""
+        stops = self._stops()
+        return "all" in stops or str(number) in stops
+
+    @property
+    def concurrency(self) -> int | None:
+        """Trials at once, as asked for from another terminal; None: as many as fit."""
+        try:
+            text = self._paths.concurrency.read_text(encoding="utf-8")
+        except OSError:
+            return None
+        return int(text) if text.isdigit() and int(text) else None
+
+    def _stops(self) -> set[str]:
+        if not self._paths.control.is_dir():
+            return set()
+        return {path.name.removeprefix("stop-") for path in self._paths.control.glob("stop-*")}

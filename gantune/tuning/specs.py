@@ -1,0 +1,42 @@
+"""From a trial's first row and configuration to what a host trains it by."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from gantune.config import TrialConfig
+from gantune.pace import pace_of
+from gantune.paths import RunPaths
+from gantune.study import Stop, Study
+from gantune.trial import TrialSpec
+
+
+def make_spec(
+    paths: RunPaths, study: Study, start: Mapping[str, Any], config: TrialConfig
+) -> TrialSpec:
+    """One trial of a run, complete.
+
+    Args:
+        paths: The run's.
+        study: Its study.
+        start: The trial's first row in the ``trials`` table.
+        config: Its configuration.
+    """
+    return TrialSpec(
+        extensions=study.extensions,
+        trial_id=start["trial_id"],
+        number=start["number"],
+        confirms=start["confirms"],
+        seed=start["seed"],
+        config=config,
+        metric=study.objective.metric,
+        goal=study.objective.direction,
+        constraints=study.constraints,
+        rungs=tuple(pace_of(study, config).at_epoch.values()),
+        folder=str(paths.trial(start["number"])),
+        threads=study.resources.cpu,
+        gpu=study.resources.gpu,
+        samples=study.samples,
+        last_every=study.checkpoint.every,
+        # What confirms runs to its full length.
+        stop=study.stop if start["confirms"] is None else Stop(),
+    )

@@ -1,0 +1,88 @@
+"""A Ray cluster that is already there, and addresses where none is."""
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gantune.errors import UsageError
+from gantune.tuning import remote
+from gantune.tuning.remote import check_answers
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A server that takes connections and never says a word."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        yield server.getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("ray://head:10001", "submit it as a job: ray job submit --address http://HEAD:8265"),
+        ("http://head:8265", "ray job submit"),
+        ("head", "write auto, or HOST:PORT"),
+        ("head:many", "write auto, or HOST:PORT"),
+        (":6379", "write auto, or HOST:PORT"),
+        ("127.0.0.1:99999", "nothing answers there"),
+        ("no-such-host.invalid:6379", "nothing answers there"),
+    ],
+)
+def test_what_is_no_cluster_is_refused_at_once(address: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        check_answers(address)
+
+
+def test_a_closed_port_is_refused_at_once() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound, and not listening
+        with pytest.raises(UsageError, match=r"nothing answers there: .*refused"):
+            check_answers(f"127.0.0.1:{taken.getsockname()[1]}")
+
+
+@pytest.mark.slow
+def test_who_never_answers_is_given_up_in_half_a_minute(silent_port: int) -> None:
+    began = time.monotonic()
+    with pytest.raises(UsageError, match="no Ray cluster answers there"):
+        check_answers(f"127.0.0.1:{silent_port}")
+    assert time.monotonic() - began < 30
+
+
+def test_the_limits_together_are_under_half_a_minute() -> None:
+    assert remote.CONNECT_S + remote.HEALTH_S < 30
+
+
+CLUSTER = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from ray.cluster_utils import Cluster
+from conftest import make_study
+import gantune
+
+cluster = Cluster(initialize_head=True, head_node_args={{"num_cpus": 1}})
+cluster.add_node(num_cpus=1)
+cluster.wait_for_nodes()
+study = make_study(
+    trial={{"train": {{"epochs": 3, "steps_per_epoch": 400, "batch_size": 8}}}},
+    budget={{"trials": 4}}, scheduler={{"name": "none"}}, confirm={{"top": 1, "seeds": 2}},
+)
+run = gantune.run(study, runs_dir=Path({runs!r}), address=cluster.address)
+print("status", run.status, "workers", run.trials["worker"].nunique(),
+      "slots", run.info["sessions"][0]["slots"], "repeats", len(run.repeats))
+cluster.shutdown()
+"""
+
+
+@pytest.mark.slow
+def test_a_study_runs_on_two_nodes_of_a_cluster(tmp_path: Path) -> None:
+    code = CLUSTER.format(tests=str(Path(__file__).parent.parent), runs=str(tmp_path))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "status finished workers 2 slots 2 repeats 2" in done.stdout, done.stderr
