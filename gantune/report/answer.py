@@ -5,13 +5,13 @@ from typing import Any
 
 import pandas as pd
 
+from gantune.analysis.recorded import of_search
 from gantune.analysis.run import Run
-from gantune.checks import search_space
+from gantune.analysis.seeds import base_number
+from gantune.errors import RunError
+from gantune.report.confirmed import Confirmed
 from gantune.report.verdicts import look_of
 from gantune.report.words import Fact, Sentence, in_words, is_known, label, short
-from gantune.starts import base_problem
-from gantune.strategy import GridSearch
-from gantune.study import Study
 
 FEW_TRIALS = 20
 NAME = 60
@@ -50,6 +50,7 @@ class Answer:
 
     Attributes:
         best: The best trial; None where no trial has a value.
+        why_none: Why there is no best trial.
         base: The study's own trial as it stands; None where the search did not try it.
         gain: How much better the best is than the base, as a share of the base's value; negative
             would be worse. None where one of them or the share is not known.
@@ -62,6 +63,7 @@ class Answer:
     metric: str
     goal: str
     best: Reached | None
+    why_none: str
     base: Reached | None
     gain: float | None
     settings: tuple[Setting, ...]
@@ -70,38 +72,44 @@ class Answer:
     sure: tuple[Sentence, ...]
 
 
-def answer(run: Run, importance: pd.DataFrame, worst: "WorstRegion | None") -> Answer:
+def answer(
+    run: Run, found: Confirmed | None, importance: pd.DataFrame, worst: "WorstRegion | None"
+) -> Answer:
     """The answer of a run.
 
     Args:
         run: The run.
+        found: Its confirmation over seeds.
         importance: A row per parameter: ``parameter``, ``importance``, ``trials``.
         worst: Where it failed most.
     """
-    scored = run.epochs["objective"].notna().any()
-    best = reached(run.trials, run.best_number()) if scored else None
-    base = reached(run.trials, 0) if has_base(run.study) and len(run.trials) else None
-    objective = run.study.objective
+    trials, objective = of_search(run), run.study.objective
+    number, why = best_of(run, found)
+    best = None if number is None else reached(trials, number)
+    base_is = base_number(run)
+    base = None if base_is is None else reached(trials, base_is)
     return Answer(
         metric=objective.metric,
         goal=objective.direction,
         best=best,
+        why_none=why,
         base=base,
         gain=_gain(best, base, objective.sign),
         settings=_settings(run, best, base),
-        mattered=_mattered(importance, len(run.trials)),
-        failed=_failed(run.trials, worst),
-        sure=_sure(run, best),
+        mattered=_mattered(importance, len(trials)),
+        failed=_failed(trials, worst),
+        sure=_sure(run, best, found),
     )
 
 
-def has_base(study: Study) -> bool:
-    """Whether trial 0 is the study's own trial: see ``start`` in the study file."""
-    if not study.search:
-        return True
-    if isinstance(study.sampler, GridSearch) or study.start == ():
-        return False
-    return base_problem(search_space(study)) is None
+def best_of(run: Run, found: Confirmed | None) -> tuple[int | None, str]:
+    """The trial of the search with the best configuration, or why there is none."""
+    if found is not None and found.winner is not None:
+        return found.winner, ""
+    try:
+        return run.best_number(), ""
+    except RunError as error:
+        return None, str(error)
 
 
 def reached(trials: pd.DataFrame, number: int) -> Reached | None:
@@ -197,8 +205,8 @@ def _failed(trials: pd.DataFrame, worst: WorstRegion | None) -> Sentence:
     return (*parts, ".")
 
 
-def _sure(run: Run, best: Reached | None) -> tuple[Sentence, ...]:
-    found: list[Sentence] = [_near(run, best)] if best is not None else []
+def _sure(run: Run, best: Reached | None, seeds: Confirmed | None) -> tuple[Sentence, ...]:
+    found: list[Sentence] = [_chance(run, best, seeds)] if best is not None else []
     measured = run.measured_in
     if best is not None and best.verdict not in (None, "healthy"):
         look = look_of(best.verdict)
@@ -220,17 +228,36 @@ def _sure(run: Run, best: Reached | None) -> tuple[Sentence, ...]:
 NEAR = 0.1
 
 
-def _near(run: Run, best: Reached) -> Sentence:
-    """How many others come close, and that seeds have not been tried."""
-    values = run.trials["objective"].dropna().astype("float64")
-    assert best.objective is not None
-    room = abs(best.objective) * NEAR
-    near = int((abs(values - best.objective) <= room).sum()) - 1
-    once = "Each configuration was trained from one seed, and another seed gives another value"
-    if len(values) < 2:
+def _chance(run: Run, best: Reached, seeds: Confirmed | None) -> Sentence:
+    """What another seed may change."""
+    if seeds is not None and seeds.winner is not None:
+        return _told_apart(seeds)
+    values = of_search(run)["objective"].dropna().astype("float64")
+    if len(values) < 2 or best.objective is None:
         return ("One trial alone says nothing of chance: another seed gives another value.",)
+    near = int((abs(values - best.objective) <= abs(best.objective) * NEAR).sum()) - 1
+    once = "Each configuration was trained from one seed, and another seed gives another value"
     if near < 1:
         return (f"{once}; no other trial comes within 10% of the best.",)
     told = Fact("trials.near", near)
     others = "other trial comes" if near == 1 else "other trials come"
     return (f"{once}; ", told, f" {others} within 10% of the best and may be as good.")
+
+
+def _told_apart(seeds: Confirmed) -> Sentence:
+    """Which configurations the seeds tell from the best one."""
+    own = [pair for pair in seeds.pairs if pair.a == seeds.winner]
+    apart = Fact("seeds.told_apart", sum(pair.told_apart for pair in own))
+    total = Fact("seeds.others", len(own))
+    least = Fact("seeds.fewest", min(row.seeds for row in seeds.rows))
+    if not own:
+        return ("One configuration was confirmed, over ", least, " seeds.")
+    return (
+        "Confirmed over ",
+        least,
+        " seeds or more: it is told from ",
+        apart,
+        " of ",
+        total,
+        " others at 95%.",
+    )

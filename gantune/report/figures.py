@@ -8,6 +8,7 @@ from gantune.parts.data import Ring
 from gantune.paths import RunPaths
 from gantune.pictures import _reach
 from gantune.report.drawing import Drawing
+from gantune.report.figures_confirmed import front_figure, seeds_figure
 from gantune.report.figures_modes import (
     curves_figure,
     histogram_figure,
@@ -46,7 +47,17 @@ class Figure:
 
 def figures(material: Material) -> list[Figure]:
     """All figures for which the run has numbers."""
-    return [*_stability(material), *_modes(material), *_search(material)]
+    return [*_answer(material), *_stability(material), *_modes(material), *_search(material)]
+
+
+def _answer(material: Material) -> Iterator[Figure]:
+    if material.seeds is not None:
+        caption = (
+            "Each dot is a seed, the bar the middle half, the stroke the median. Where bars "
+            "overlap much, the order of the configurations may be chance."
+        )
+        drawing = seeds_figure(material.seeds, material.answer.metric)
+        yield Figure("seeds", "seeds", caption, drawing)
 
 
 def _stability(material: Material) -> Iterator[Figure]:
@@ -144,6 +155,12 @@ def _search(material: Material) -> Iterator[Figure]:
         )
         drawing = rungs_figure(material.rungs, metric, unit)
         yield Figure("rungs", "search", caption, drawing)
+    if material.front is not None and material.front.points:
+        caption = (
+            "Each marker is a trial at its best epoch. Filled ones are beaten in both by "
+            "no other: choose among them. Crosses miss a constraint."
+        )
+        yield Figure("front", "search", caption, front_figure(material.front))
     known = material.found.importance.dropna(subset=["importance"])
     if len(known):
         rows = [

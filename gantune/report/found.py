@@ -6,6 +6,7 @@ import pandas as pd
 
 from gantune.analysis.failures import failures
 from gantune.analysis.importance import importance_table
+from gantune.analysis.recorded import of_search
 from gantune.analysis.run import Run
 from gantune.report.answer import WorstRegion
 from gantune.report.thinning import thin_indices
@@ -63,8 +64,9 @@ def find(run: Run) -> Found:
     counts = [failures(run, path) for path in shown] if len(run.trials) else []
     rates = tuple(_rates(path, rows) for path, rows in zip(shown, counts, strict=False))
     warning = table.attrs.get("warning")
-    if warning is None and len(run.trials) > _limit(run):
-        warning = f"of {len(run.trials):,} trials an even choice of {_limit(run)} was looked at"
+    count = len(of_search(run))
+    if warning is None and count > _limit(run):
+        warning = f"of {count:,} trials an even choice of {_limit(run)} was looked at"
     return Found(
         importance=table,
         ranked=tuple(ranked),
@@ -90,7 +92,8 @@ def _limit(run: Run) -> int:
 
 def _sample(run: Run) -> _Sample:
     """At most so many trials: the effort of an importance grows with their square."""
-    chosen = run.trials.iloc[thin_indices(len(run.trials), _limit(run))]
+    own = of_search(run)
+    chosen = own.iloc[thin_indices(len(own), _limit(run))]
     epochs = run.epochs
     if len(chosen) < len(run.trials):
         epochs = epochs[epochs["number"].isin(chosen["number"])]

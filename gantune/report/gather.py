@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
+from gantune.analysis.recorded import epochs_of_search, of_search
 from gantune.analysis.run import Run
-from gantune.errors import RunError
 from gantune.paths import RunPaths
 from gantune.report.answer import Answer, answer
+from gantune.report.confirmed import Confirmed, Front, confirmed, front
 from gantune.report.found import Found, find
 from gantune.report.grids import Grid, RealData, grids, real_data
 from gantune.report.modes import (
@@ -51,6 +52,8 @@ class Material:
     best: int | None
     found: Found
     answer: Answer
+    seeds: Confirmed | None
+    front: Front | None
     shares: tuple[VerdictShare, ...]
     maps: tuple[FailureMap, ...]
     examples: tuple[Example, ...]
@@ -69,10 +72,11 @@ class Material:
 
 def gather(run: Run) -> Material:
     """Makes every record from a run's tables and files; reads only."""
-    trials, epochs, objective = run.trials, run.epochs, run.study.objective
-    found = find(run)
-    best = _best(run)
-    told = answer(run, found.importance, found.worst)
+    # Repeats of a confirmation are no part of the search, and are of one region of the space.
+    trials, epochs, objective = of_search(run), epochs_of_search(run), run.study.objective
+    found, seeds = find(run), confirmed(run)
+    told = answer(run, seeds, found.importance, found.worst)
+    best = told.best.number if told.best else None
     shown = examples(trials, epochs, best)
     histograms = mode_histograms(trials, epochs, objective.sign)
     table = trials_table(run, found.ranked)
@@ -84,6 +88,8 @@ def gather(run: Run) -> Material:
         best=best,
         found=found,
         answer=told,
+        seeds=seeds,
+        front=front(run),
         shares=verdict_shares(trials),
         maps=failure_maps(trials, run.study, found.ranked),
         examples=shown,
@@ -99,10 +105,3 @@ def gather(run: Run) -> Material:
         real=real_data(run.study.trial.data),
         grids=grids(RunPaths(run.root), list(dict.fromkeys(numbers)), PICTURES, PICTURE_BYTES),
     )
-
-
-def _best(run: Run) -> int | None:
-    try:
-        return run.best_number()
-    except RunError:
-        return None

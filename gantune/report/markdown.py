@@ -23,7 +23,7 @@ def markdown(material: Material, drawn: Sequence[Figure]) -> str:
     run, answer = material.run, material.answer
     lines = [f"# {text(run.name, 200)}", "", text(run.study.description, 2000), ""]
     lines += [
-        f"**{text(plain(lead(answer, run.status)), 600)}**",
+        f"**{text(plain(lead(answer, material.seeds)), 600)}**",
         "",
         text(plain(status_line(material)), 600),
         "",
@@ -33,6 +33,8 @@ def markdown(material: Material, drawn: Sequence[Figure]) -> str:
     lines += ["", *_settings(answer.settings, material), *_samples(material)]
     for title, groups in SECTIONS.items():
         chosen = [figure for figure in drawn if figure.group in groups]
+        if groups == ("seeds",) and not chosen:
+            continue
         lines += [f"## {title}", ""]
         lines += [text(plain(search_intro(material)), 600), ""] if title == "The search" else []
         for figure in chosen:
@@ -48,6 +50,7 @@ def markdown(material: Material, drawn: Sequence[Figure]) -> str:
 
 
 SECTIONS = {
+    "Over seeds": ("seeds",),
     "Stability": ("shares", "rates", "maps"),
     "Mode collapse": ("curves", "histograms", "scatters", "pr"),
     "The search": ("search", "wide"),

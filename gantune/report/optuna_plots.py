@@ -128,7 +128,7 @@ def _renamed(trial: "FrozenTrial") -> "FrozenTrial":
     return FrozenTrial(
         number=trial.number,
         state=trial.state,
-        value=trial.value if trial.state.name == "COMPLETE" else None,
+        value=trial.values[0] if trial.state.name == "COMPLETE" and trial.values else None,
         datetime_start=trial.datetime_start,
         datetime_complete=trial.datetime_complete,
         params=params,

@@ -7,6 +7,7 @@ from typing import Any
 from markupsafe import Markup
 
 from gantune.report.answer import Answer
+from gantune.report.confirmed import Confirmed, confirmed_lead
 from gantune.report.figures import Figure
 from gantune.report.figures_stability import EXAMPLE_PANELS, example_figure
 from gantune.report.gather import Material
@@ -16,9 +17,10 @@ from gantune.report.rendering import render
 from gantune.report.svg import to_svg
 from gantune.report.trials import TrialRow, trial_curves
 from gantune.report.verdicts import VERDICTS, WHAT_HELPS, look_of
-from gantune.report.words import Fact, Sentence, duration, in_words, value_text, visible
+from gantune.report.words import Fact, Sentence, duration, in_words, short, value_text, visible
 
 GROUPS = (
+    "seeds",
     *("shares", "rates", "maps"),
     *("curves", "histograms", "scatters", "pr"),
     *("search", "wide"),
@@ -48,12 +50,12 @@ def page(material: Material, drawn: Sequence[Figure], plots: Sequence[OptunaPlot
         a=answer,
         p=material.provenance,
         status=status_line(material),
-        lead=lead(answer, run.status),
+        lead=lead(answer, material.seeds),
         own_settings="Greyed: as in the base trial." if answer.base else "",
         command=lambda number: visible(command(material, number)),
         best_picture=_best_picture(material),
         real_picture=_real_picture(material),
-        seeds=None,
+        seeds=material.seeds,
         groups=groups,
         multiples=_multiples(material),
         missing_modes=missing_modes(material),
@@ -76,12 +78,13 @@ def command(material: Material, number: int) -> str:
     return f"gantune train {shlex.quote(str(material.run.root))} --trial {number}"
 
 
-def lead(answer: Answer, status: str) -> Sentence:
+def lead(answer: Answer, seeds: Confirmed | None) -> Sentence:
     """The answer in one sentence."""
     metric, best = in_words(answer.metric), answer.best
+    if seeds is not None:
+        return confirmed_lead(seeds, answer.metric, answer.goal)
     if best is None:
-        when = "yet" if status == "running" else "at its end"
-        return (f"There is no answer: no trial has a {metric} {when}.",)
+        return (f"There is no answer: {short(answer.why_none.partition(': ')[2], 300)}.",)
     better = "lower" if answer.goal == "minimize" else "higher"
     value = Fact("best.objective", best.objective)
     parts: list[str | Fact] = ["The best is trial ", Fact("best.number", best.number)]
@@ -224,6 +227,7 @@ def _data(material: Material) -> dict[str, Any]:
 
 def _details(row: TrialRow) -> dict[str, Any]:
     facts = [
+        ("repeats trial", row.confirms),
         ("verdict", in_words(row.verdict) if row.verdict else None),
         ("in which it began", None if row.verdict_epoch is None else f"epoch {row.verdict_epoch}"),
         ("status", row.status + (f", by {visible(row.stopped_by)}" if row.stopped_by else "")),

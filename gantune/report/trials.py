@@ -52,6 +52,7 @@ class TrialRow:
     objective: float | None
     best_epoch: int | None
     last_objective: float | None
+    confirms: int | None
     seed: int | None
     worker: str | None
     started_at: str | None
@@ -112,6 +113,7 @@ def _row(run: Run, record: dict[Any, Any], evidence: dict[Any, Any]) -> TrialRow
         objective=_float(known["objective"]),
         best_epoch=_int(known["best_epoch"]),
         last_objective=_float(known["last_objective"]),
+        confirms=_int(known["confirms"]),
         seed=_int(known["seed"]),
         worker=_text(known["worker"]),
         started_at=_text(known["started_at"]),
@@ -142,10 +144,10 @@ def trial_curves(epochs: pd.DataFrame, numbers: Sequence[int]) -> dict[str, dict
     values = {name: rounded(shown[name].to_numpy("float64", na_value=np.nan)) for name in columns}
     number, epoch = (shown[name].to_numpy("int64") for name in ("number", "epoch"))
     firsts = np.flatnonzero(np.diff(number, prepend=-1))
-    ends = [*firsts[1:], len(number)]
+    ends = np.append(firsts, len(number))[1:]
     found = {}
-    for first, end in zip(firsts.tolist(), ends, strict=True):
-        rows = first + np.array(thin_indices(int(end) - first, points))
+    for first, end in zip(firsts.tolist(), ends.tolist(), strict=True):
+        rows = first + np.array(thin_indices(end - first, points))
         curves = {name: _nulls(value[rows]) for name, value in values.items()}
         known = {name: curve for name, curve in curves.items() if any(v is not None for v in curve)}
         found[str(number[first])] = {"epoch": epoch[rows].tolist(), **known}
