@@ -132,7 +132,8 @@ class Run:
         winner = self.seeds().winner if self.is_confirmed else None
         if winner is None:
             return int(feasible(self)["number"].iloc[0])
-        own = self.repeats[self.repeats["confirms"] == winner].dropna(subset=["objective"])
+        own = self.repeats[self.repeats["confirms"] == winner]
+        own = own[(own["status"] == "completed") & (own["feasible"] != "no").fillna(True)]
         lower = self.study.objective.direction == "minimize"
         return int(own.sort_values("objective", ascending=lower)["number"].iloc[0])
 

@@ -54,7 +54,7 @@ class Seeds:
     def __str__(self) -> str:
         """The answer in sentences."""
         if self.winner is None:
-            return "no configuration trains well on more than half of its seeds"
+            return "every configuration fails, or misses a constraint, on half of its seeds or more"
         best = self.summary.iloc[0]
         said = (
             f"trial {self.winner}'s configuration has the best median of {best['seeds']} seeds: "
