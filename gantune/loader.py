@@ -174,6 +174,15 @@ def _without_tags(location: tuple[int | str, ...], value: Any) -> Location:
     return tuple(kept)
 
 
+_WANTED = {
+    "model_type": "should be a mapping, {key: value}",
+    "dict_type": "should be a mapping, {key: value}",
+    "tuple_type": "should be a list, [value, value]",
+    "list_type": "should be a list, [value, value]",
+}
+"""Where pydantic's words are those of Python, not of YAML."""
+
+
 def _message(details: ErrorDetails, location: Location) -> str:
     kind, value = details["type"], details.get("input")
     if kind == "extra_forbidden":
@@ -187,7 +196,8 @@ def _message(details: ErrorDetails, location: Location) -> str:
     if kind == "value_error":
         return details["msg"].removeprefix("Value error, ")
     shown = repr(value)
-    return f"{details['msg']}, has {shown if len(shown) < 80 else shown[:77] + '...'}"
+    says = _WANTED.get(kind, details["msg"])
+    return f"{says}, has {shown if len(shown) < 80 else shown[:77] + '...'}"
 
 
 def _nearest(location: Location) -> str:
