@@ -13,6 +13,7 @@ from gantune.analysis.best import BestTrial
 from gantune.analysis.failures import failures
 from gantune.analysis.frames import to_epochs, to_steps, to_trials, with_records_so_far
 from gantune.analysis.measured import MeasuredIn, measured_in
+from gantune.analysis.notebook import run_to_html
 from gantune.analysis.progress import Per, curve, time_to
 from gantune.checkpoints import read_checkpoint
 from gantune.config import TrialConfig
@@ -111,6 +112,9 @@ class Run:
     def steps(self) -> pd.DataFrame:
         """A thinned trace within epochs; columns: ``gantune.columns.STEPS``."""
         return to_steps(self._table("steps"))
+
+    def _repr_html_(self) -> str:
+        return run_to_html(self)
 
     def best(self) -> BestTrial:
         """The trial with the best objective, also of trials that were stopped or still run.
