@@ -112,11 +112,10 @@ def train(
 def _again(source: str, trial: str, overrides: list[str], runs_dir: Path) -> tuple[Study, Path]:
     """A trial of a run as a study, and the directory for it."""
     from gantune.analysis.again import trial_as_study
-    from gantune.analysis.run import load
 
     if Path(source).is_file():
         raise UsageError(f"{source} is a study file, and --trial is for a trial of a run")
-    run = load(find_run(source, runs_dir))
+    run = commands.open_run(source, runs_dir)
     number = trial_number(run, trial)
     return trial_as_study(run, number, overrides), runs_dir / f"{run.name}-trial-{number}"
 
@@ -218,13 +217,12 @@ def show(
     runs_dir: RunsDir = Path("runs"),
 ) -> None:
     """Show a run, or one of its trials."""
-    from gantune.analysis.run import load
     from gantune.display import show_run, show_trial
 
     if follow:
         _follow(find_run(run, runs_dir), trial)
         return
-    loaded, console = load(find_run(run, runs_dir)), make_console()
+    loaded, console = commands.open_run(run, runs_dir), make_console()
     if trial is None:
         show_run(loaded, console)
     else:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 PIPE_WIDTH = 160
 
-RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run: its directory or its name.")]
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run: its directory, name or URI.")]
 RunsDir = Annotated[Path, typer.Option(help="Where runs are kept.")]
 WhichTrial = Annotated[
     str, typer.Option("--trial", metavar="N|best", help="A trial's number, or the best.")
@@ -85,11 +85,9 @@ def export(
     runs_dir: RunsDir = Path("runs"),
 ) -> None:
     """Write a trial's generator: safetensors, configuration, model card."""
-    from gantune.analysis.run import load
-
     if out is None and study is None:
         raise UsageError("export needs --out DIR, or --study FILE, or both")
-    loaded = load(find_run(run, runs_dir))
+    loaded = open_run(run, runs_dir)
     number = trial_number(loaded, trial)
     if study is not None:
         _export_study(loaded, number, study, force=force)
@@ -171,10 +169,9 @@ def compare(
 ) -> None:
     """Compare runs: what each reached, by which budget, how their studies differ."""
     from gantune.analysis.compare import compare as compare_runs
-    from gantune.analysis.run import load
     from gantune.comparison import show_comparison
 
-    loaded = [load(find_run(run, runs_dir)) for run in runs]
+    loaded = [open_run(run, runs_dir) for run in runs]
     show_comparison(compare_runs(loaded, metric=metric), make_console())
 
 
@@ -225,8 +222,24 @@ def find_warm_start(study: "Study", run: str | None, runs_dir: Path) -> "WarmSta
 
 
 def is_run(run: str, runs_dir: Path) -> bool:
-    """Whether a path or a name is a run's."""
-    return any((root / "study.yaml").is_file() for root in (Path(run), runs_dir / run))
+    """Whether a path or a name is a run's; a URI can be no other thing's."""
+    from gantune.remote import is_remote
+
+    return is_remote(run) or any(
+        (root / "study.yaml").is_file() for root in (Path(run), runs_dir / run)
+    )
+
+
+def open_run(run: str, runs_dir: Path) -> "Run":
+    """A run given by path, name or URI.
+
+    Raises:
+        UsageError: There is none.
+    """
+    from gantune.analysis.run import load
+    from gantune.remote import is_remote
+
+    return load(run if is_remote(run) else find_run(run, runs_dir))
 
 
 def find_run(run: str, runs_dir: Path) -> Path:
@@ -235,6 +248,10 @@ def find_run(run: str, runs_dir: Path) -> Path:
     Raises:
         UsageError: There is none.
     """
+    from gantune.remote import is_remote
+
+    if is_remote(run):
+        raise UsageError("a run in a store can be looked at, not changed from here")
     for root in (Path(run), runs_dir / run):
         if (root / "study.yaml").is_file():
             return root
@@ -250,9 +267,7 @@ def find_trial(run: str, trial: str, runs_dir: Path) -> "tuple[Run, BestTrial]":
         UsageError: There is no such run or trial.
         CheckpointError: The trial has no checkpoint.
     """
-    from gantune.analysis.run import load
-
-    loaded = load(find_run(run, runs_dir))
+    loaded = open_run(run, runs_dir)
     return loaded, loaded.trial(trial_number(loaded, trial))
 
 

@@ -126,8 +126,8 @@ def show_run(run: "Run", console: Console) -> None:
     train_s, eval_s = (float(run.epochs[name].sum()) for name in ("train_s", "eval_s"))
     if notice := costly_evaluation(train_s, eval_s, run.study.trial):
         plain(console, f"\nnote: {notice}")
-    plain(console, f"\ntables and journal: {run.root}")
-    plain(console, f'in Python: gantune.load("{run.root}").trials')
+    plain(console, f"\ntables and journal: {run.place}")
+    plain(console, f'in Python: gantune.load("{run.place}").trials')
 
 
 def _show_best(run: "Run", console: Console) -> None:

@@ -20,7 +20,7 @@ LAYERS = [
     {"legality", "objectives", "starts"},
     {"checks"},
     {"loader"},
-    {"paths", "records", "checkpoints", "runinfo", "trial", "pictures", "pace", "disk"},
+    {"paths", "records", "checkpoints", "remote", "runinfo", "trial", "pictures", "pace", "disk"},
     {"diagnosis"},
     {"analysis"},
     {"metrics"},

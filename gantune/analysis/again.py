@@ -41,4 +41,4 @@ def trial_as_study(run: Run, number: int, overrides: Sequence[str] = ()) -> Stud
         }
     )
     tree = alone.model_dump(mode="json", exclude_none=True)
-    return study_from_document(Document(f"trial {number} of {run.root}", tree), overrides)
+    return study_from_document(Document(f"trial {number} of {run.place}", tree), overrides)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gantune.analysis.notebook import trial_to_html
 from gantune.config import TrialConfig
 from gantune.errors import CheckpointError
 
@@ -47,3 +48,6 @@ class BestTrial:
             message = f"{self.checkpoint} is of an older gantune and does not know its sample shape"
             raise CheckpointError(message)
         return read_generator(self.checkpoint, self.config, self.sample_shape)
+
+    def _repr_html_(self) -> str:
+        return trial_to_html(self)
