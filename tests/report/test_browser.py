@@ -167,7 +167,8 @@ def test_pictures_have_a_text_alternative_and_text_has_contrast(chromium: Any, p
     open_trials(chromium)
     bare = """
         const said = (e) => e.getAttribute('alt') || e.getAttribute('aria-label') || '';
-        return [...document.querySelectorAll('img, [role=img]')].filter(e => !said(e).trim()).length;
+        const all = [...document.querySelectorAll('img, [role=img]')];
+        return all.filter(e => !said(e).trim()).length;
     """
     assert chromium.execute_script(bare) == 0
     for theme in ("light", "dark"):
