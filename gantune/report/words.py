@@ -67,7 +67,7 @@ def _float(value: float) -> str:
     if value == 0:
         return "0"
     if size >= 1e6 or size < 1e-4:
-        mantissa, exponent = f"{value:.{SIGNIFICANT - 1}g}".replace("-", "−", 1), ""
+        mantissa, exponent = f"{value:.{SIGNIFICANT}g}".replace("-", "−", 1), ""
         if "e" in mantissa:
             mantissa, exponent = mantissa.split("e")
             exponent = f"e{int(exponent.replace('−', '-'))}"

@@ -13,6 +13,12 @@ from gantune.report.markdown import markdown
 from gantune.report.optuna_plots import optuna_plots
 from gantune.report.page import page
 from gantune.report.png import to_png
+from gantune.report.several import (
+    put_side_by_side,
+    several_figures,
+    several_markdown,
+    several_page,
+)
 from gantune.storage import write_atomically
 
 REPORTS = Path("reports")
@@ -38,7 +44,12 @@ def write_report(runs: Sequence[Run], out: Path) -> Path:
     """
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out} is a file; a report is a folder")
-    (run,) = runs
+    if len(runs) == 1:
+        return _write_one(runs[0], out)
+    return _write_several(runs, out)
+
+
+def _write_one(run: Run, out: Path) -> Path:
     material = gather(run)
     drawn = figures(material)
     plots = optuna_plots(run, material.found.ranked)
@@ -47,6 +58,21 @@ def write_report(runs: Sequence[Run], out: Path) -> Path:
     _write(out / "trials.csv", run.trials.to_csv(index=False))
     write_atomically(out / "epochs.parquet", _parquet(run.epochs))
     _pictures(material, drawn, out)
+    return out / "index.html"
+
+
+def _write_several(runs: Sequence[Run], out: Path) -> Path:
+    info = put_side_by_side(runs)
+    drawn = several_figures(info)
+    _write(out / "index.html", several_page(info, drawn))
+    _write(out / "summary.md", several_markdown(info, drawn))
+    labelled = [(side.label, side.run) for side in info.sides]
+    trials = pd.concat([run.trials.assign(run=label) for label, run in labelled])
+    epochs = pd.concat([run.epochs.assign(run=label) for label, run in labelled])
+    _write(out / "trials.csv", trials.to_csv(index=False))
+    write_atomically(out / "epochs.parquet", _parquet(epochs))
+    for name, _, drawing in drawn:
+        write_atomically(out / f"{name}.png", to_png(drawing))
     return out / "index.html"
 
 
