@@ -26,10 +26,8 @@ def show_comparison(comparison: "Comparison", console: Console) -> None:
     for epochs, row in comparison.budgets.iterrows():
         table.add_row(f"{epochs:,}", *(_cell(value) for value in row))
     console.print(table)
-    plain(
-        console,
-        f"\nspent until {metric} was as good as {comparison.target:.4g}, which all reached:",
-    )
+    target = f"{comparison.target:.4g}, the worst run's best"
+    plain(console, f"\nspent in all trials until {metric} was as good as {target}:")
     table = make_table("", *labels)
     for spent, row in comparison.reached.iterrows():
         table.add_row(str(spent), *("-" if isnan(value) else f"{value:,.0f}" for value in row))
