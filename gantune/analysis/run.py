@@ -48,7 +48,7 @@ class Run:
     root: Path
     study: Study = field(repr=False)
     info: dict[str, Any] = field(repr=False)
-    remote: Remote | None = None
+    remote: Remote | None = field(default=None, repr=False)
 
     @property
     def name(self) -> str:
