@@ -52,6 +52,25 @@ def test_runs_side_by_side(tmp_path: Path) -> None:
     assert trials.groupby("run").size().to_dict() == {"a": 5, "b": 8}
 
 
+def test_a_confirmed_run_answers_by_its_seeds(tmp_path: Path) -> None:
+    run = gantune.load(make_run(tmp_path / "made", repeats=6))
+    html = write_report([run], tmp_path / "report").read_text()
+    best = run.seeds().summary.iloc[0]
+    assert f'value="{float(best["median"])!r}" data-key="seeds.best.median"' in html
+    assert "Confirmed over" in html and "repeats 1" in html and "17% failed" in html
+    assert (tmp_path / "report" / "seeds.png").is_file()
+    # Repeats are no trials of the search: they are in no figure of it.
+    assert "12 healthy" not in html
+
+
+def test_two_objectives_have_a_front(tmp_path: Path) -> None:
+    objective = [{"metric": "frechet_distance"}, {"metric": "recall", "goal": "maximize"}]
+    run = gantune.load(make_run(tmp_path / "made", objective=objective, trials=20))
+    html = write_report([run], tmp_path / "report").read_text()
+    count = len(run.pareto())
+    assert count > 1 and f"{count} of them are beaten in both by no other" in html
+
+
 def test_runs_that_do_not_compare_have_a_page_that_says_so(tmp_path: Path) -> None:
     other = {"features": None}
     runs = [
