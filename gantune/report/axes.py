@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from gantune.report.drawing import Label, Line, Mark
 from gantune.report.words import number
 
-TICKS = 5
+TICKS = 6
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Scale:
 
     @property
     def ticks(self) -> list[float]:
-        """Round values within the scale, some five of them."""
+        """Round values within the scale, some six of them at most."""
         return _log_ticks(self.low, self.high) if self.is_log else _ticks(self.low, self.high)
 
 

@@ -19,6 +19,7 @@ from gantune.analysis.run import Run
 from gantune.goals import Objective
 from gantune.paths import RunPaths
 from gantune.report.axes import wants_log
+from gantune.report.drawing import INKS
 from gantune.report.thinning import thin_indices
 from gantune.report.words import in_words, label, short
 from gantune.space import RATIO
@@ -275,6 +276,10 @@ class _Views:
         for name, value in layout.items():
             if axis and self._is_log and name.startswith(axis):
                 layout[name] = {**value, "type": "log", "dtick": 1}
+        for trace in found["data"]:
+            if isinstance(marker := trace.get("marker"), dict) and "colorscale" in marker:
+                # The ends of a scale of colours are as light as one theme or as dark as the other.
+                marker["line"] = {"color": INKS["grey"][0], "width": 1}
         return {"data": found["data"], "layout": layout}
 
 

@@ -49,6 +49,8 @@ def make_run(
     session: Mapping[str, Any] | None = None,
     pictures: int = 0,
     data: Mapping[str, Any] | None = None,
+    repeats: int = 0,
+    objective: Any = None,
 ) -> Path:
     """Writes a run.
 
@@ -66,21 +68,28 @@ def make_run(
         session: More of run.json's session.
         pictures: Of so many trials, one per epoch.
         data: The trial's data section.
+        repeats: Seeds with which trials 0 and 1 are confirmed.
+        objective: The study's; default one metric.
     """
     space = dict(SEARCH if search is None else search)
     root.mkdir(parents=True)
-    (root / "study.yaml").write_text(write_document(_study(space, description, epochs, data)))
+    (root / "study.yaml").write_text(
+        write_document(_study(space, description, epochs, data, objective))
+    )
     write_json(root / "run.json", _info(status, session or {}))
     rng = np.random.default_rng(7)
     drawn = [_draw(space, rng) for _ in range(trials)]
     ends = [_end(number, epochs, fault, error) for number in range(trials)]
+    for confirmed in (0, 1) if repeats else ():
+        drawn += [drawn[confirmed]] * repeats
+        ends += [_repeat(confirmed, seed, epochs) for seed in range(repeats)]
     table = _epochs(ends, drawn, rng, labels)
     if null:
         index = table.schema.get_field_index(null)
         table = table.set_column(index, null, pa.nulls(len(table), table.schema.field(null).type))
     _write(root, "epochs", table)
     _write(root, "trials", _trials(root.name, ends, drawn, table))
-    _write_journal(root, space, ends, drawn, table)
+    _write_journal(root, space, ends[:trials], drawn[:trials], table)
     for number in range(min(pictures, trials)):
         for epoch in range(1, ends[number]["epochs"] + 1):
             _picture(root / "trials" / f"{number:05d}" / "samples" / f"epoch-{epoch:05d}.png", rng)
@@ -88,7 +97,11 @@ def make_run(
 
 
 def _study(
-    space: Mapping[str, Any], description: str, epochs: int, data: Mapping[str, Any] | None
+    space: Mapping[str, Any],
+    description: str,
+    epochs: int,
+    data: Mapping[str, Any] | None,
+    objective: Any,
 ) -> dict[str, Any]:
     trial = {"data": dict(data or {"name": "digits"}), "train": {"epochs": epochs}}
     return {
@@ -96,7 +109,7 @@ def _study(
         "description": description,
         "trial": trial,
         "search": dict(space),
-        "objective": {"metric": "frechet_distance", "goal": "minimize"},
+        "objective": objective or {"metric": "frechet_distance", "goal": "minimize"},
         "start": [],
         "scheduler": {"grace_epochs": max(1, epochs // 2), "reduction_factor": 3},
         "budget": {"trials": 10_000},
@@ -156,6 +169,13 @@ def _end(number: int, epochs: int, fault: str, error: str) -> dict[str, Any]:
         status, stopped_by = "failed", None
     end = {"status": status, "stopped_by": stopped_by, "epochs": min(length, epochs)}
     return {**end, "verdict": verdict, "error": error if status == "failed" else None}
+
+
+def _repeat(confirmed: int, seed: int, epochs: int) -> dict[str, Any]:
+    """Trial 1's configuration fails on its first seed."""
+    status = "failed" if confirmed == 1 and seed == 0 else "completed"
+    end = {"status": status, "stopped_by": None, "epochs": epochs, "verdict": "healthy"}
+    return {**end, "error": None, "confirms": confirmed, "seed": 9000 + seed}
 
 
 def _epochs(
@@ -243,7 +263,8 @@ def _trials(
         "objective": [best["objective"].get(k) for k in range(count)],
         "best_epoch": [best["epoch"].get(k) for k in range(count)],
         "last_objective": [last.get(k) for k in range(count)],
-        "seed": [1000 + k for k in range(count)],
+        "confirms": [end.get("confirms") for end in ends],
+        "seed": [end.get("seed", 1000 + k) for k, end in enumerate(ends)],
         "worker": [f"made:{k % 2}" for k in range(count)],
         "started_at": [(START + timedelta(seconds=10 * k)).isoformat() for k in range(count)],
         "wall_s": [1.5 * end["epochs"] for end in ends],
