@@ -104,6 +104,11 @@ def _export_study(run: "Run", number: int, path: Path, *, force: bool) -> None:
     from gantune.document import write_document
     from gantune.storage import write_atomically
 
+    if run.study.extensions:
+        raise UsageError(
+            f"{run.root} has extensions, and export runs none: train the trial again with "
+            f"`gantune train {run.root} --trial {number}`, or use gantune.trial_as_study in Python"
+        )
     tree = trial_as_study(run, number).model_dump(mode="json", exclude_none=True)
     if path.exists() and not force:
         raise UsageError(f"{path} exists already; --force writes over it")
@@ -136,7 +141,7 @@ def _generator(source: str, trial: str, runs_dir: Path) -> "Generator":
 
     if is_export(Path(source)):
         return load_generator(source)
-    return find_trial(source, trial, runs_dir)[1].generator()
+    return find_trial(source, trial, runs_dir)[1].stored_generator()
 
 
 def evaluate(

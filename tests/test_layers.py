@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "gantune"
 # From the bottom up; a module imports from its own layer or from one below.
 LAYERS = [
     {"errors", "seeds", "columns"},
+    {"ownership"},
     {"document", "storage", "lock", "parts"},
     {"sources", "shipped"},
     {"config", "extensions"},
@@ -32,7 +33,7 @@ LAYERS = [
     {"api", "forecast"},
     {"report"},
     {"display"},
-    {"comparison", "follow"},
+    {"comparison", "follow", "options"},
     {"commands"},
     {"views"},
     {"cli", "__init__", "__main__"},

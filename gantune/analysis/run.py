@@ -207,6 +207,8 @@ class Run:
             record=checkpoint.meta["record"],
             sample_shape=None if shape is None else tuple(shape),
             checkpoint=checkpoint.path,
+            study_file=self._paths.study,
+            extensions=self.study.extensions,
         )
 
     def parameters(self, number: int) -> dict[str, Any]:

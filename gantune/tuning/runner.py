@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gantune.checks import within_grid
 from gantune.errors import UsageError
-from gantune.loader import load_study
+from gantune.loader import load_run_study
 from gantune.lock import hold_lock
 from gantune.paths import RunPaths, run_paths
 from gantune.runinfo import begin_session
@@ -83,6 +83,7 @@ def resume_run(
     concurrency: int | None = None,
     address: str | None = None,
     extension: Extension = NO_EXTENSION,
+    trust: bool = False,
 ) -> RunEnd:
     """Goes on with a run that was interrupted or killed, or is given more to do.
 
@@ -92,16 +93,17 @@ def resume_run(
         concurrency: Trials at once, at most; default as many as fit.
         address: Of a Ray cluster to run on; None: Ray is started on this machine.
         extension: What its budget is given on top.
+        trust: Whether its study's extensions are run where the run is another user's.
 
     Raises:
         UsageError: There is no such run, its study was changed, the extension is no more than it
-            had, or another process drives it.
+            had, its extensions are another user's, or another process drives it.
         RunError: It could not go on.
     """
     paths = RunPaths(root)
     if not paths.study.is_file():
         raise UsageError(f"{root} is no run: it has no {paths.study.name}")
-    study = load_study(paths.study)
+    study = load_run_study(paths.study, trust=trust)
     check_loggers(study)
     with hold_lock(paths.lock):  # refuse at once, before Ray takes its time
         refuse_changed(paths, study)
