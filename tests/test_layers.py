@@ -35,6 +35,7 @@ LAYERS = [
     {"comparison", "follow"},
     {"commands"},
     {"views"},
+    {"jobs"},
     {"cli", "__init__", "__main__"},
 ]
 
