@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from gantune import commands, views
+from gantune import commands, jobs, views
 from gantune.commands import RunName, RunsDir, find_run, is_run, make_console, trial_number
 from gantune.errors import GantuneError, UsageError
 from gantune.loader import load_study
@@ -240,6 +240,7 @@ for command in (
     commands.evaluate,
     commands.compare,
     commands.prune,
+    jobs.submit,
     views.report,
     views.dashboard,
 ):

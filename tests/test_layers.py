@@ -36,6 +36,7 @@ LAYERS = [
     {"comparison", "follow", "options"},
     {"commands"},
     {"views"},
+    {"jobs"},
     {"cli", "__init__", "__main__"},
 ]
 
