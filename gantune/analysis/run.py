@@ -15,9 +15,9 @@ from gantune.analysis.frames import to_epochs, to_steps, to_trials, with_records
 from gantune.analysis.measured import MeasuredIn, measured_in
 from gantune.analysis.notebook import run_to_html
 from gantune.analysis.progress import Per, curve, time_to
-from gantune.analysis.ranked import feasible, pareto
+from gantune.analysis.ranked import pareto
 from gantune.analysis.recorded import repeats
-from gantune.analysis.seeds import ENDED, Seeds, seeds
+from gantune.analysis.seeds import Seeds, best_number, is_confirmed, seeds
 from gantune.checkpoints import read_checkpoint
 from gantune.config import TrialConfig
 from gantune.errors import CheckpointError, UsageError
@@ -127,7 +127,7 @@ class Run:
     @property
     def is_confirmed(self) -> bool:
         """Whether a trial that confirms another has ended, so that :meth:`seeds` says something."""
-        return bool(self.repeats["status"].isin(ENDED).any())
+        return is_confirmed(self)
 
     def best(self) -> BestTrial:
         """The best trial, also of trials that were stopped or still run.
@@ -163,13 +163,7 @@ class Run:
         Raises:
             RunError: No trial has a value yet, or none meets the constraints.
         """
-        winner = self.seeds().winner if self.is_confirmed else None
-        if winner is None:
-            return int(feasible(self)["number"].iloc[0])
-        own = self.repeats[self.repeats["confirms"] == winner]
-        own = own[(own["status"] == "completed") & (own["feasible"] != "no").fillna(True)]
-        lower = self.study.objective.direction == "minimize"
-        return int(own.sort_values("objective", ascending=lower)["number"].iloc[0])
+        return best_number(self)
 
     def trial(self, number: int) -> BestTrial:
         """A trial at its best epoch.

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gantune.analysis.comparable import Compared
-from gantune.analysis.ranked import ranked
+from gantune.analysis.ranked import feasible, ranked
 from gantune.analysis.recorded import of_search, repeats
 from gantune.config import leaves
 from gantune.errors import RunError
@@ -104,6 +104,26 @@ def seeds(run: Compared) -> Seeds:
         pairs=_pairs(found, numbers, objective.sign),
         winner=whole[0] if is_useful else None,
     )
+
+
+def is_confirmed(run: Compared) -> bool:
+    """Whether a trial that confirms another has ended by itself."""
+    return bool(repeats(run)["status"].isin(ENDED).any())
+
+
+def best_number(run: Compared) -> int:
+    """The number of the best trial: of a confirmed run the winner's best repeat.
+
+    Raises:
+        RunError: No trial has a value yet, or none meets the constraints.
+    """
+    winner = seeds(run).winner if is_confirmed(run) else None
+    if winner is None:
+        return int(feasible(run)["number"].iloc[0])
+    own = repeats(run)[repeats(run)["confirms"] == winner]
+    own = own[(own["status"] == "completed") & (own["feasible"] != "no").fillna(True)]
+    lower = run.study.objective.direction == "minimize"
+    return int(own.sort_values("objective", ascending=lower)["number"].iloc[0])
 
 
 def _summary(
