@@ -58,6 +58,7 @@ def environment() -> Environment:
         fact=fact_markup,
         sentence=sentence_markup,
         value=value_markup,
+        share=lambda value, key: fact_markup(Fact(key, value, "%")),
         sortable=_sortable,
         marker=marker,
         json=json_markup,
