@@ -199,10 +199,15 @@ def _failed(trials: pd.DataFrame, worst: WorstRegion | None) -> Sentence:
         parts += [
             "; worst where ",
             short(label(worst.path), NAME),
-            f" is {short(worst.part, NAME)}: ",
+            f" is {_unbroken(worst.part)}: ",
         ]
         parts += [Fact(f"{key}.failed", worst.failed), " of ", Fact(f"{key}.trials", worst.trials)]
     return (*parts, ".")
+
+
+def _unbroken(part: str) -> str:
+    """A range whose exponents stay on their line."""
+    return short(part, NAME).replace("e-", "e\u2011")
 
 
 def _sure(run: Run, best: Reached | None, seeds: Confirmed | None) -> tuple[Sentence, ...]:
@@ -252,12 +257,5 @@ def _told_apart(seeds: Confirmed) -> Sentence:
     least = Fact("seeds.fewest", min(row.seeds for row in seeds.rows))
     if not own:
         return ("One configuration was confirmed, over ", least, " seeds.")
-    return (
-        "Confirmed over ",
-        least,
-        " seeds or more: it is told from ",
-        apart,
-        " of ",
-        total,
-        " others at 95%.",
-    )
+    first: Sentence = ("Confirmed over ", least, " seeds: at 95% it is told from ")
+    return (*first, apart, " of the ", total, " other configurations.")

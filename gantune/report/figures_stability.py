@@ -15,10 +15,10 @@ SMALL_WIDTH, SMALL_HEIGHT = 300, 150
 
 def shares_figure(shares: Sequence[VerdictShare]) -> Drawing:
     """A bar per verdict."""
-    left, step = 196, 26
-    width, height = 560, 8 + step * len(shares)
+    left, step = 176, 25
+    width, height = 420, 8 + step * len(shares)
     top_share = max((s.share for s in shares), default=1.0)
-    x = Scale(0, top_share, left, width - 110)
+    x = Scale(0, top_share, left, width - 84)
     marks: list[Mark] = []
     for place, share in enumerate(shares):
         look, top = look_of(share.verdict), 4 + step * place

@@ -53,11 +53,13 @@ def environment() -> Environment:
         visible=visible,
         cut=short,
         cut_block=_cut_block,
+        breakable=_breakable,
         words=in_words,
         label=label,
         fact=fact_markup,
         sentence=sentence_markup,
         value=value_markup,
+        share=lambda value, key: fact_markup(Fact(key, value, "%")),
         sortable=_sortable,
         marker=marker,
         json=json_markup,
@@ -97,6 +99,11 @@ def value_markup(value: Any, key: str) -> Markup:
 
 def _sortable(value: Any) -> str:
     return short(str(value), 60) if is_known(value) else ""
+
+
+def _breakable(path: str) -> Markup:
+    """A dotted path that may go on in the next line behind a dot."""
+    return Markup("<wbr>").join(escape(f"{word}.") for word in path.split("."))[:-1]
 
 
 def _cut_block(text: str, length: int) -> str:

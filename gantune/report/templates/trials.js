@@ -118,7 +118,8 @@
       strip.tabIndex = 0; strip.setAttribute("role", "region"); strip.setAttribute("aria-label", `Samples of trial ${number} over time`);
       grid.epochs.forEach((epoch, i) => {
         const figure = make("figure"), image = make("img");
-        image.src = grid.images[i]; image.alt = `Samples of trial ${number} at epoch ${epoch}`; image.width = 132; image.height = Math.round((132 * grid.sizes[i][1]) / grid.sizes[i][0]);
+        image.src = grid.images[i]; image.alt = `Samples of trial ${number} at epoch ${epoch}`; const [width, height] = grid.sizes[i], times = width <= 100 ? 2 : Math.min(1, 160 / width);
+        image.width = Math.round(width * times); image.height = Math.round(height * times);
         figure.append(image, make("figcaption", `epoch ${epoch}`)); strip.append(figure);
       });
       found.append(strip);
