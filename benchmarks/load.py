@@ -157,7 +157,7 @@ def main() -> None:
     ]
     load(make_run(Path(tempfile.mkdtemp()) / "warm", 5, 10, closed=True))
     for trials in options.trials:
-        for closed, batch in ((True, 1000), (False, 5)):
+        for closed, batch in ((True, 1000), (False, 20)):
             with tempfile.TemporaryDirectory() as folder:
                 root = make_run(Path(folder) / "run", trials, batch, closed=closed)
                 assert read_table(RunPaths(root).table("epochs")).num_rows == trials * EPOCHS_EACH

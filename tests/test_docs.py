@@ -11,6 +11,7 @@ import yaml
 from conftest import make_study
 from rich.console import Console
 
+from gantune.analysis import failures, importance
 from gantune.cli import app
 from gantune.columns import EPOCHS, STEPS, TRIALS
 from gantune.config import all_paths
@@ -68,6 +69,17 @@ def test_every_column_is_explained() -> None:
     text = (ROOT / "docs" / "results.md").read_text()
     for column in (*EPOCHS, *TRIALS, *STEPS):
         assert f"| `{column.name}` | {column.kind} | {column.meaning} |" in text
+
+
+def test_every_column_of_an_analysis_is_explained() -> None:
+    text = (ROOT / "docs" / "results.md").read_text()
+    for heading, columns in (
+        ("Which parameters mattered", importance.COLUMNS),
+        ("Where training breaks", failures.COLUMNS),
+        ("What it took", ("spent", "objective", "number")),
+    ):
+        section = text.split(f"## {heading}\n")[1].split("\n## ")[0]
+        assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == list(columns), heading
 
 
 def test_every_shipped_study_says_what_it_asks_in_a_comment() -> None:
