@@ -81,6 +81,10 @@ class StorageError(GantuneError):
     """The run's storage cannot be written to: no trial's fault, and the end of the session."""
 
 
+class DeviceMemoryError(GantuneError):
+    """A trial needs more memory than its device has left; the message says what to change."""
+
+
 class CheckpointError(GantuneError):
     """A checkpoint is missing, damaged or of another configuration."""
 

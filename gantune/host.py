@@ -33,6 +33,7 @@ from gantune.engine.engine import (
     sample_latents,
 )
 from gantune.engine.materials import Materials, make_materials, materials_key
+from gantune.engine.memory import memory_errors
 from gantune.engine.state import Tensors, flatten, unflatten
 from gantune.errors import CheckpointError, StorageError
 from gantune.goals import metric_of
@@ -98,7 +99,12 @@ class Host:
             StorageError: The trial's folder cannot be written to.
             DataError: The data cannot be used as the trial asks.
             UsageError: There is no device as asked for.
+            DeviceMemoryError: The device has no memory left for it.
         """
+        with memory_errors(spec):
+            return self._opened(spec)
+
+    def _opened(self, spec: TrialSpec) -> int:
         torch.set_num_threads(spec.threads)
         folder = Path(spec.folder)
         with _storage_errors():
@@ -138,24 +144,27 @@ class Host:
 
         Raises:
             StorageError: The checkpoints cannot be written.
+            DeviceMemoryError: The device has no memory left for it.
         """
         trial = self._open[handle]
         if trial.unsent:
             trial.unsent = False
             return Progress(list(trial.records), list(trial.steps), trial.status)
-        _catch_up(trial)
-        began, sent, sent_steps = time.perf_counter(), len(trial.records), len(trial.steps)
-        while trial.status == "running":
-            _train_epoch(trial)
-            if trial.lane.epoch >= until or time.perf_counter() - began >= at_most_s:
-                break
+        with memory_errors(trial.lane.spec):
+            _catch_up(trial)
+            began, sent, sent_steps = time.perf_counter(), len(trial.records), len(trial.steps)
+            while trial.status == "running":
+                _train_epoch(trial)
+                if trial.lane.epoch >= until or time.perf_counter() - began >= at_most_s:
+                    break
         with _storage_errors():
             _write(trial)
         return Progress(trial.records[sent:], trial.steps[sent_steps:], trial.status)
 
     def close(self, handle: int) -> None:
-        """Forgets a trial; its checkpoints stay."""
+        """Forgets a trial; its checkpoints stay, its device's memory is free for others."""
         del self._open[handle]
+        torch.cuda.empty_cache()
 
     def _engine(self, spec: TrialSpec) -> Engine:
         key = materials_key(spec.config)

@@ -245,6 +245,10 @@ class Conductor:
             self._ended_by_hand[number] = Outcome("stopped", "budget")
         return number in self._ended_by_hand
 
+    def give_up(self, number: int, error: str) -> None:
+        """Lets a trial end as failed that another attempt would not help."""
+        self._ended_by_hand[number] = Outcome("failed", error=error)
+
     def finish(self, number: int, *, failed: bool) -> None:
         """Ends a trial: end row, then Optuna. What the records say outranks ``failed``."""
         if self.fatal:

@@ -18,6 +18,9 @@ class StudyScheduler(FIFOScheduler):
         if "storage_error" in result:
             self._conductor.fatal = OSError(result["storage_error"])
             return str(TrialScheduler.CONTINUE)
+        if "gave_up" in result:
+            self._conductor.give_up(result["number"], result["gave_up"])
+            return str(TrialScheduler.STOP)
         goes_on = self._conductor.observe(
             result["number"], result["records"], result["steps"], result["worker"]
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ray import tune
 
-from gantune.errors import StorageError
+from gantune.errors import DeviceMemoryError, StorageError
 from gantune.storage import write_atomically
 from gantune.trial import REPORT_S, TrialSpec
 
@@ -65,6 +65,9 @@ class StudyTrainable(tune.Trainable):
         except StorageError as error:
             # The driver ends the session; as an exception it would be the trial that failed.
             return {**report, "records": [], "steps": [], "storage_error": str(error)}
+        except DeviceMemoryError as error:
+            # Taken up again the trial would need as much: it ends without another attempt.
+            return {**report, "records": [], "steps": [], "gave_up": str(error)}
         self._epoch = progress.records[-1]["epoch"]
         return {
             **report,
