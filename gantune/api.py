@@ -35,6 +35,7 @@ def run(
     runs_dir: str | Path = "runs",
     concurrency: int | None = None,
     address: str | None = None,
+    warm_start: str | Path | None = None,
 ) -> Run:
     """Runs a study to its end and opens its run.
 
@@ -44,12 +45,15 @@ def run(
         runs_dir: Where runs are kept.
         concurrency: Trials at once, at most; default as many as fit.
         address: Of a Ray cluster, ``auto`` or ``HOST:PORT``; default this machine alone.
+        warm_start: The directory of an earlier run whose ended trials the sampler is to know.
 
     Raises:
-        UsageError: The run exists, or does not fit on this machine, or no cluster answers.
+        UsageError: The run exists, does not fit on this machine, no cluster answers, or it cannot
+            learn from the earlier one.
         RunError: It could not go on.
     """
     from gantune.tuning.runner import run_study
+    from gantune.tuning.warm import warm_start as learn
 
     end = run_study(
         study,
@@ -58,6 +62,7 @@ def run(
         runs_dir=Path(runs_dir),
         concurrency=concurrency,
         address=address,
+        warm=learn(study, Path(warm_start)) if warm_start else None,
     )
     return load(end.root)
 

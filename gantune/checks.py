@@ -13,7 +13,7 @@ from gantune.goals import OBJECTIVES, parse_constraint
 from gantune.legality import check_trial
 from gantune.objectives import metrics_of, objective_problems, what_lacks
 from gantune.parts.foreign import EXTRA_METRICS
-from gantune.space import Parameter, ParameterSpec, Space
+from gantune.space import Parameter, ParameterSpec, ParentError, Space
 from gantune.starts import as_keys, flat
 from gantune.strategy import Asha, GridSearch
 from gantune.study import Study, with_values
@@ -41,7 +41,11 @@ def check_study(document: Document, study: Study | None) -> list[Problem]:
         problems.append(Problem(where, f"trial.{path}", message))
     problems += _check_grid(document, study)
     problems += _check_start(document, study)
-    return problems or list(_check_draws(document, study))
+    try:
+        return problems or list(_check_draws(document, study))
+    except ParentError as error:
+        where = document.where(("search", error.path))
+        return [Problem(where, f"search.{error.path}", error.message)]
 
 
 def search_space(study: Study) -> Space:

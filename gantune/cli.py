@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from gantune import commands, views
+from gantune import commands, jobs, views
 from gantune.commands import RunName, RunsDir, find_run, is_run, make_console, trial_number
 from gantune.errors import GantuneError, UsageError
 from gantune.loader import load_study
+from gantune.options import Address, Concurrency, SetOption, StudyFile, TimeBudget, Trust
 from gantune.study import Study
 from gantune.views import WithReport
 
@@ -29,26 +30,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="A study file (YAML).")]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="PATH=VALUE", help="Change a value of the study; repeatable."),
-]
-Concurrency = Annotated[
-    int | None, typer.Option(min=1, help="Trials at once, at most; default as many as fit.")
-]
-
-TimeBudget = Annotated[
-    str | None, typer.Option(metavar="30m", help="End cleanly after so long: 90s, 30m, 1h30m, 2d.")
-]
-
-Address = Annotated[
-    str | None,
-    typer.Option(
-        metavar="auto|HOST:PORT", help="Of a Ray cluster to run on; default this machine alone."
-    ),
-]
 
 
 def _print_version(wanted: bool) -> None:
@@ -68,11 +49,11 @@ def options(
 
 
 @app.command()
-def check(study: StudyFile, set_: SetOption = None) -> None:
+def check(study: StudyFile, set_: SetOption = None, trust: Trust = False) -> None:
     """Validate a study; print its trial, space, rungs, budget and sample configurations."""
     from gantune.display import show_study
 
-    show_study(load_study(study, set_ or []), make_console())
+    show_study(load_study(study, set_ or [], trust=trust), make_console())
 
 
 @app.command()
@@ -93,32 +74,35 @@ def train(
         str | None, typer.Option(metavar="N|best", help="Of a run: the trial to train again.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="The run directory to make.")] = None,
+    trust: Trust = False,
     runs_dir: RunsDir = Path("runs"),
 ) -> None:
     """Train a study's base trial, or a trial of a run again, in this process, without Ray."""
     if trial is None:
         if not Path(source).is_file() and is_run(source, runs_dir):
             raise UsageError(f"{source} is a run; say which trial to train again: --trial N|best")
-        study = load_study(source, set_ or [])
+        study = load_study(source, set_ or [], trust=trust)
         target = out or runs_dir / study.name
     else:
-        study, target = _again(source, trial, set_ or [], runs_dir)
+        study, target = _again(source, trial, set_ or [], runs_dir, trust)
         target = out or target
     from gantune.tuning.local import train_base
 
     _report(train_base(study, target, _progress()))
 
 
-def _again(source: str, trial: str, overrides: list[str], runs_dir: Path) -> tuple[Study, Path]:
+def _again(
+    source: str, trial: str, overrides: list[str], runs_dir: Path, trust: bool
+) -> tuple[Study, Path]:
     """A trial of a run as a study, and the directory for it."""
     from gantune.analysis.again import trial_as_study
-    from gantune.analysis.run import load
 
     if Path(source).is_file():
         raise UsageError(f"{source} is a study file, and --trial is for a trial of a run")
-    run = load(find_run(source, runs_dir))
+    run = commands.open_run(source, runs_dir)
     number = trial_number(run, trial)
-    return trial_as_study(run, number, overrides), runs_dir / f"{run.name}-trial-{number}"
+    study = trial_as_study(run, number, overrides, trust=trust)
+    return study, runs_dir / f"{run.name}-trial-{number}"
 
 
 @app.command()
@@ -131,6 +115,8 @@ def run(
     runs_dir: RunsDir = Path("runs"),
     concurrency: Concurrency = None,
     address: Address = None,
+    warm_start: commands.WarmStartRun = None,
+    trust: Trust = False,
     report: WithReport = True,
 ) -> None:
     """Run a study."""
@@ -139,7 +125,7 @@ def run(
 
     overrides = [*(set_ or []), *([f"budget.trials={trials}"] if trials else [])]
     overrides += [f"budget.hours={parse_hours(time_budget)}"] if time_budget else []
-    loaded = load_study(study, overrides)
+    loaded = load_study(study, overrides, trust=trust)
     what = f"{loaded.budget.trials} trials of at most {loaded.max_epochs} epochs"
     typer.echo(f"{name or loaded.name}: {what}; starting Ray ...", err=True)
     end = run_study(
@@ -150,6 +136,7 @@ def run(
         concurrency=concurrency,
         address=address,
         study_file=study.resolve(),
+        warm=commands.find_warm_start(loaded, warm_start, runs_dir),
     )
     _report(end, with_page=report)
 
@@ -170,6 +157,7 @@ def resume(
     runs_dir: RunsDir = Path("runs"),
     concurrency: Concurrency = None,
     address: Address = None,
+    trust: Trust = False,
     report: WithReport = True,
 ) -> None:
     """Go on with a run after a crash or Ctrl-C, or give a finished one more to do."""
@@ -193,7 +181,12 @@ def resume(
         return
     typer.echo(f"going on with {root}; starting Ray ...", err=True)
     end = resume_run(
-        root, _progress(), concurrency=concurrency, address=address, extension=extension
+        root,
+        _progress(),
+        concurrency=concurrency,
+        address=address,
+        extension=extension,
+        trust=trust,
     )
     _report(end, with_page=report)
 
@@ -216,13 +209,12 @@ def show(
     runs_dir: RunsDir = Path("runs"),
 ) -> None:
     """Show a run, or one of its trials."""
-    from gantune.analysis.run import load
     from gantune.display import show_run, show_trial
 
     if follow:
         _follow(find_run(run, runs_dir), trial)
         return
-    loaded, console = load(find_run(run, runs_dir)), make_console()
+    loaded, console = commands.open_run(run, runs_dir), make_console()
     if trial is None:
         show_run(loaded, console)
     else:
@@ -248,6 +240,7 @@ for command in (
     commands.evaluate,
     commands.compare,
     commands.prune,
+    jobs.submit,
     views.report,
     views.dashboard,
 ):

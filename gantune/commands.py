@@ -12,13 +12,20 @@ if TYPE_CHECKING:
     from gantune.analysis.best import BestTrial
     from gantune.analysis.run import Run
     from gantune.generator import Generator
+    from gantune.study import Study
+    from gantune.tuning.warm import WarmStart
 
 PIPE_WIDTH = 160
 
-RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run: its directory or its name.")]
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run: its directory, name or URI.")]
 RunsDir = Annotated[Path, typer.Option(help="Where runs are kept.")]
 WhichTrial = Annotated[
     str, typer.Option("--trial", metavar="N|best", help="A trial's number, or the best.")
+]
+
+WarmStartRun = Annotated[
+    str | None,
+    typer.Option("--warm-start", metavar="RUN", help="Learn from an earlier run's ended trials."),
 ]
 
 
@@ -78,11 +85,9 @@ def export(
     runs_dir: RunsDir = Path("runs"),
 ) -> None:
     """Write a trial's generator: safetensors, configuration, model card."""
-    from gantune.analysis.run import load
-
     if out is None and study is None:
         raise UsageError("export needs --out DIR, or --study FILE, or both")
-    loaded = load(find_run(run, runs_dir))
+    loaded = open_run(run, runs_dir)
     number = trial_number(loaded, trial)
     if study is not None:
         _export_study(loaded, number, study, force=force)
@@ -99,6 +104,11 @@ def _export_study(run: "Run", number: int, path: Path, *, force: bool) -> None:
     from gantune.document import write_document
     from gantune.storage import write_atomically
 
+    if run.study.extensions:
+        raise UsageError(
+            f"{run.root} has extensions, and export runs none: train the trial again with "
+            f"`gantune train {run.root} --trial {number}`, or use gantune.trial_as_study in Python"
+        )
     tree = trial_as_study(run, number).model_dump(mode="json", exclude_none=True)
     if path.exists() and not force:
         raise UsageError(f"{path} exists already; --force writes over it")
@@ -131,7 +141,7 @@ def _generator(source: str, trial: str, runs_dir: Path) -> "Generator":
 
     if is_export(Path(source)):
         return load_generator(source)
-    return find_trial(source, trial, runs_dir)[1].generator()
+    return find_trial(source, trial, runs_dir)[1].stored_generator()
 
 
 def evaluate(
@@ -164,10 +174,9 @@ def compare(
 ) -> None:
     """Compare runs: what each reached, by which budget, how their studies differ."""
     from gantune.analysis.compare import compare as compare_runs
-    from gantune.analysis.run import load
     from gantune.comparison import show_comparison
 
-    loaded = [load(find_run(run, runs_dir)) for run in runs]
+    loaded = [open_run(run, runs_dir) for run in runs]
     show_comparison(compare_runs(loaded, metric=metric), make_console())
 
 
@@ -202,9 +211,40 @@ def change_concurrency(root: Path, trials: int) -> None:
     typer.echo(f"{root} is running; from now on with at most {trials} at once")
 
 
+def find_warm_start(study: "Study", run: str | None, runs_dir: Path) -> "WarmStart | None":
+    """What a study can learn from a run given by path or by name; says how much it is.
+
+    Raises:
+        UsageError: There is no such run, or nothing to learn from it.
+    """
+    if run is None:
+        return None
+    from gantune.tuning.warm import warm_start
+
+    found = warm_start(study, find_run(run, runs_dir))
+    typer.echo(str(found.prior), err=True)
+    return found
+
+
 def is_run(run: str, runs_dir: Path) -> bool:
-    """Whether a path or a name is a run's."""
-    return any((root / "study.yaml").is_file() for root in (Path(run), runs_dir / run))
+    """Whether a path or a name is a run's; a URI can be no other thing's."""
+    from gantune.remote import is_remote
+
+    return is_remote(run) or any(
+        (root / "study.yaml").is_file() for root in (Path(run), runs_dir / run)
+    )
+
+
+def open_run(run: str, runs_dir: Path) -> "Run":
+    """A run given by path, name or URI.
+
+    Raises:
+        UsageError: There is none.
+    """
+    from gantune.analysis.run import load
+    from gantune.remote import is_remote
+
+    return load(run if is_remote(run) else find_run(run, runs_dir))
 
 
 def find_run(run: str, runs_dir: Path) -> Path:
@@ -213,6 +253,10 @@ def find_run(run: str, runs_dir: Path) -> Path:
     Raises:
         UsageError: There is none.
     """
+    from gantune.remote import is_remote
+
+    if is_remote(run):
+        raise UsageError("a run in a store can be looked at, not changed from here")
     for root in (Path(run), runs_dir / run):
         if (root / "study.yaml").is_file():
             return root
@@ -228,9 +272,7 @@ def find_trial(run: str, trial: str, runs_dir: Path) -> "tuple[Run, BestTrial]":
         UsageError: There is no such run or trial.
         CheckpointError: The trial has no checkpoint.
     """
-    from gantune.analysis.run import load
-
-    loaded = load(find_run(run, runs_dir))
+    loaded = open_run(run, runs_dir)
     return loaded, loaded.trial(trial_number(loaded, trial))
 
 

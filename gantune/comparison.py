@@ -1,5 +1,6 @@
 """What `gantune compare` prints."""
 
+from math import isnan
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -13,7 +14,7 @@ LONGEST = 60
 
 
 def show_comparison(comparison: "Comparison", console: Console) -> None:
-    """Prints runs side by side: what each reached, by which budget, how their studies differ."""
+    """Prints runs side by side: what each reached, after how much, how their studies differ."""
     metric, labels = comparison.metric, [str(label) for label in comparison.runs.index]
     plain(console, f"{metric} ({comparison.goal})\n")
     table = make_table("", *labels)
@@ -24,6 +25,12 @@ def show_comparison(comparison: "Comparison", console: Console) -> None:
     table = make_table("epochs", *labels)
     for epochs, row in comparison.budgets.iterrows():
         table.add_row(f"{epochs:,}", *(_cell(value) for value in row))
+    console.print(table)
+    target = f"{comparison.target:.4g}, the worst run's best"
+    plain(console, f"\nspent in all trials until {metric} was as good as {target}:")
+    table = make_table("", *labels)
+    for spent, row in comparison.reached.iterrows():
+        table.add_row(str(spent), *("-" if isnan(value) else f"{value:,.0f}" for value in row))
     console.print(table)
     if comparison.differences.empty:
         plain(console, "\ntheir studies do not differ")

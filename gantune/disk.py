@@ -52,9 +52,11 @@ def worth_keeping(ends: Sequence[EndRow], study: Study, count: int | None) -> li
             (ranking.sign * row["objective"], second.sign * row["second_objective"]) for row in both
         ]
         kept += [both[index] for index in front(points)]
-    repeats = [row for row in reversed(scored) if row["confirms"] is not None]
+    repeats = [row for row in scored if row["confirms"] is not None]
+    # One that diverged counts as failed, whatever it had reached.
+    repeats.sort(key=lambda row: row["status"] != "completed")
     # The last that is put under a name stays there: the best.
-    return kept + list({row["confirms"]: row for row in repeats}.values())
+    return kept + list({row["confirms"]: row for row in reversed(repeats)}.values())
 
 
 def thin(

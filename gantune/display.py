@@ -15,6 +15,7 @@ from gantune.document import write_document
 from gantune.errors import GantuneError, RunError
 from gantune.forecast import forecast
 from gantune.goals import metric_of
+from gantune.runinfo import describe_warm_start
 from gantune.space import Parameter, propose
 from gantune.study import Study
 from gantune.trial import costly_evaluation
@@ -111,6 +112,9 @@ def show_run(run: "Run", console: Console) -> None:
     counts = trials["status"].astype("string").value_counts()
     ended = ", ".join(f"{count} {status}" for status, count in counts.items()) or "no trials yet"
     plain(console, f"{run.name}: {run.status}; {ended}; {len(run.epochs):,} epochs recorded")
+    for session in run.info.get("sessions", [])[:1]:
+        if "warm_start" in session:
+            plain(console, describe_warm_start(session["warm_start"]))
     verdicts = trials["verdict"].astype("string").value_counts()
     if len(verdicts):
         found = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())
@@ -122,8 +126,8 @@ def show_run(run: "Run", console: Console) -> None:
     train_s, eval_s = (float(run.epochs[name].sum()) for name in ("train_s", "eval_s"))
     if notice := costly_evaluation(train_s, eval_s, run.study.trial):
         plain(console, f"\nnote: {notice}")
-    plain(console, f"\ntables and journal: {run.root}")
-    plain(console, f'in Python: gantune.load("{run.root}").trials')
+    plain(console, f"\ntables and journal: {run.place}")
+    plain(console, f'in Python: gantune.load("{run.place}").trials')
 
 
 def _show_best(run: "Run", console: Console) -> None:

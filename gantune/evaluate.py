@@ -67,14 +67,14 @@ def evaluate(trial: BestTrial, samples: int = 10_000, repeats: int = 5) -> Evalu
         repeats: 2 or more: the interval is of their mean and says how much latents matter.
 
     Raises:
-        UsageError: A count is too small.
+        UsageError: A count is too small, or the generator is of an extension that is not loaded.
         CheckpointError: The checkpoint is damaged.
         DataError: The data cannot be read.
     """
     if samples < 2 or repeats < 2:
         raise UsageError(f"2 samples and 2 repeats at least, has {samples} and {repeats}")
     device = choose_device("auto", has_gpu=True)
-    generator = trial.generator().to(device)
+    generator = trial.stored_generator().to(device)
     reference = make_materials(trial.config).reference
     evaluator = Evaluator(reference, device)
     scores = [_score(generator, evaluator, samples, repeat, device) for repeat in range(repeats)]

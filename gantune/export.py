@@ -82,7 +82,7 @@ def write_export(run: Run, trial: BestTrial, out: Path, *, force: bool = False) 
     there = [name for name in (WEIGHTS, CONFIG, CARD) if (out / name).exists()]
     if there and not force:
         raise UsageError(f"{out} has {', '.join(there)} already; --force writes over it")
-    generator = trial.generator()  # refuses what could not be loaded back
+    generator = trial.stored_generator()  # refuses what could not be loaded back
     facts = {
         "format": FORMAT,
         "gantune": version("gantune"),

@@ -7,20 +7,26 @@ It runs where trials are checked or trained, never where results are opened.
 import hashlib
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, ValidationInfo
+from pydantic import AfterValidator, Field, ValidationError, ValidationInfo
 
 from gantune.errors import UsageError
+from gantune.ownership import refuse_of_others
 from gantune.parts.base import Options
 from gantune.parts.foreign import EXTRA_METRICS, EXTRAS, UNLOADED, Extra, ExtraMetric
 
 METRIC = "metric"
+
+MAX_BYTES = 500_000
+"""Of a file: its text has to fit into the study file that a run keeps."""
+
+NAME = r"[^/\x00-\x1f]{1,255}"
 
 _running: ContextVar[str] = ContextVar("the extension that is being run")
 
@@ -33,8 +39,8 @@ class Extension(Options):
         text: Its content.
     """
 
-    name: str
-    text: str
+    name: Annotated[str, Field(pattern=f"^{NAME}$")]
+    text: Annotated[str, Field(max_length=MAX_BYTES)]
 
     @property
     def source(self) -> str:
@@ -42,16 +48,30 @@ class Extension(Options):
         return hashlib.sha256(self.text.encode()).hexdigest()[:16]
 
 
-def read_extension(path: Path) -> Extension:
+def read_extension(path: Path, *, trust: bool = False) -> Extension:
     """Reads a file.
 
+    Args:
+        path: The file.
+        trust: Whether it may be another user's.
+
     Raises:
-        UsageError: It cannot be read.
+        UsageError: It cannot be read, is no text or too long for one, or is another user's.
     """
+    if not trust:
+        refuse_of_others(path)
     try:
-        return Extension(name=path.name, text=path.read_text())
-    except (OSError, UnicodeDecodeError) as error:
+        with open(path, "rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        text = data.decode()
+    except (OSError, ValueError) as error:
         raise UsageError(f"extensions: {path} cannot be read: {error}") from None
+    if len(data) > MAX_BYTES:
+        raise UsageError(f"extensions: {path} is larger than {MAX_BYTES:,} bytes")
+    try:
+        return Extension(name=path.name, text=text)
+    except ValidationError:
+        raise UsageError(f"extensions: {path.name!r} is no name of an extension") from None
 
 
 def activate(extension: Extension) -> None:
@@ -74,6 +94,23 @@ def activate(extension: Extension) -> None:
         raise UsageError(f"extensions: {extension.name} adds no part: see gantune.extend")
     # Another version of the file may have taken the names meanwhile.
     _install(_parts() | _added[source])
+
+
+def activate_kept(extensions: Iterable[Extension], file: Path, *, trust: bool) -> None:
+    """Activates extensions whose text a run keeps.
+
+    Args:
+        extensions: Of its study.
+        file: The run's study file.
+        trust: Whether it may be another user's.
+
+    Raises:
+        UsageError: It is another user's, or an extension fails.
+    """
+    for extension in extensions:
+        if not trust:
+            refuse_of_others(file)
+        activate(extension)
 
 
 Parts = dict[tuple[str, str], Extra | ExtraMetric]

@@ -158,7 +158,8 @@ def metric_of(record: Row, metric: str) -> float | None:
     """A metric of a record, built in or an extension's; None where it has no value."""
     if metric in record:
         value: float | None = record[metric]
-        return value
+        # NaN is a frame's way to say that there is none.
+        return None if value is None or value != value else value
     extra: dict[str, float] = json.loads(record.get("extra_metrics") or "{}")
     return extra.get(metric)
 

@@ -11,8 +11,9 @@ from pydantic_core import ErrorDetails
 from gantune.checks import check_study, within_grid
 from gantune.config import sections_at
 from gantune.document import Document, Location, Value, parse_scalar, read_document
-from gantune.errors import ConfigError, Problem
+from gantune.errors import ConfigError, Problem, UsageError
 from gantune.extensions import activate, read_extension
+from gantune.ownership import refuse_of_others
 from gantune.parts.base import FOREIGN
 from gantune.parts.foreign import UNLOADED
 from gantune.sources import forget_sources
@@ -20,7 +21,7 @@ from gantune.space import ParameterSpec
 from gantune.study import Study
 
 
-def load_study(path: str | Path, overrides: Sequence[str] = ()) -> Study:
+def load_study(path: str | Path, overrides: Sequence[str] = (), *, trust: bool = False) -> Study:
     """Reads and checks a study file.
 
     Args:
@@ -28,31 +29,51 @@ def load_study(path: str | Path, overrides: Sequence[str] = ()) -> Study:
         overrides: ``PATH=VALUE`` texts, applied before anything is checked. A path is taken
             relative to ``trial`` unless it starts with another section of the study file; a path
             that is also searched is then fixed.
+        trust: Whether extensions are run that are in another user's file or folder.
 
     Raises:
         ConfigError: The study is not valid; carries every problem with line, path and rule.
-        UsageError: The file cannot be read.
+        UsageError: The file cannot be read, or it has extensions that are another user's.
     """
     document = read_document(Path(path))
-    return study_from_document(_with_extensions(document, Path(path).parent), overrides)
+    return study_from_document(_with_extensions(document, Path(path), trust), overrides)
 
 
-def _with_extensions(document: Document, folder: Path) -> Document:
+def _with_extensions(document: Document, path: Path, trust: bool) -> Document:
     """Puts the files that a study names as extensions in the place of their names."""
     tree = document.value
     named = tree.get("extensions") if isinstance(tree, dict) else None
     if not isinstance(tree, dict) or not isinstance(named, list):
         return document
+    if named and not trust:
+        refuse_of_others(path)
     read: list[Value] = []
     for item in named:
         if isinstance(item, str):
-            extension = read_extension(folder / item)
+            extension = read_extension(path.parent / item, trust=trust)
             # Overrides and checks ask which options a part has.
             activate(extension)
             read.append(extension.model_dump())
         else:
             read.append(item)
     return Document(document.source, {**tree, "extensions": read}, document.lines)
+
+
+def load_run_study(path: Path, *, trust: bool = False) -> Study:
+    """Reads and checks the study of a run, in order to go on with it; see :func:`load_study`.
+
+    Raises:
+        ConfigError: The study is not valid.
+        UsageError: It has extensions that are another user's, or not within it.
+    """
+    tree = read_document(path).value
+    named = tree.get("extensions") if isinstance(tree, dict) else None
+    for item in named if isinstance(named, list) else ():
+        if isinstance(item, str):
+            raise UsageError(
+                f"{path} names a file, {item}: a run holds its extensions' text itself"
+            )
+    return load_study(path, trust=trust)
 
 
 def open_study(path: Path) -> Study:
@@ -174,6 +195,15 @@ def _without_tags(location: tuple[int | str, ...], value: Any) -> Location:
     return tuple(kept)
 
 
+_WANTED = {
+    "model_type": "should be a mapping, {key: value}",
+    "dict_type": "should be a mapping, {key: value}",
+    "tuple_type": "should be a list, [value, value]",
+    "list_type": "should be a list, [value, value]",
+}
+"""Where pydantic's words are those of Python, not of YAML."""
+
+
 def _message(details: ErrorDetails, location: Location) -> str:
     kind, value = details["type"], details.get("input")
     if kind == "extra_forbidden":
@@ -187,7 +217,8 @@ def _message(details: ErrorDetails, location: Location) -> str:
     if kind == "value_error":
         return details["msg"].removeprefix("Value error, ")
     shown = repr(value)
-    return f"{details['msg']}, has {shown if len(shown) < 80 else shown[:77] + '...'}"
+    says = _WANTED.get(kind, details["msg"])
+    return f"{says}, has {shown if len(shown) < 80 else shown[:77] + '...'}"
 
 
 def _nearest(location: Location) -> str:

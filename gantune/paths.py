@@ -35,6 +35,11 @@ class RunPaths:
         return self.root / "optuna.journal"
 
     @property
+    def warm_start(self) -> Path:
+        """An earlier run's trials that the sampler knows; only where there is an earlier run."""
+        return self.root / "warm_start.json"
+
+    @property
     def control(self) -> Path:
         """Requests from other terminals, one file each."""
         return self.root / "control"

@@ -2,6 +2,7 @@
 
 import platform
 import subprocess
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -60,6 +61,13 @@ def end_session(path: Path, status: RunStatus) -> None:
     info = read_json(path)
     info["sessions"][-1]["ended_at"] = now()
     write_json(path, {**info, "status": status})
+
+
+def describe_warm_start(facts: Mapping[str, Any]) -> str:
+    """What a session notes of the earlier run whose trials its sampler knows, in a line."""
+    taken = f"{facts['trials']} trials of {facts['run']}"
+    left_out = f"; {facts['left_out']} left out, {facts['reason']}" if facts["left_out"] else ""
+    return f"warm start: {taken}{left_out}"
 
 
 def _version(package: str) -> str | None:

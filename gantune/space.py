@@ -13,6 +13,7 @@ from typing import Annotated, Any, Protocol
 
 from pydantic import Field, model_validator
 
+from gantune.errors import UsageError
 from gantune.parts.base import Options
 
 DOMAINS = ("uniform", "log_uniform", "int", "log_int", "choice")
@@ -118,6 +119,14 @@ class Space:
         return any(parameter.spec.when for parameter in self.parameters)
 
 
+class ParentError(UsageError):
+    """A parameter refers to one that does not exist beside the others."""
+
+    def __init__(self, path: str, message: str) -> None:
+        super().__init__(f"{path} {message}")
+        self.path, self.message = path, message
+
+
 class Suggests(Protocol):
     """What :func:`propose` needs: an ``optuna.Trial`` has it."""
 
@@ -140,6 +149,9 @@ def propose(space: Space, source: Suggests) -> dict[str, Any]:
     Returns:
         The effective value of each searched path that is active; a path whose ``when`` does not
         hold is absent and keeps the base trial's value.
+
+    Raises:
+        ParentError: A path takes its value from one that does not exist beside the others.
     """
     values: dict[str, Any] = {}
     searched = {parameter.path for parameter in space.parameters}
@@ -149,14 +161,26 @@ def propose(space: Space, source: Suggests) -> dict[str, Any]:
         if not _is_active(parameter, known):
             continue
         spec = parameter.spec
-        referred = {**space.base, **known}
         if spec.same_as:
-            value = referred[spec.same_as]
+            value = _parent(space, known, parameter.path, spec.same_as)
         else:
             value = _suggest(parameter, source)
-            value = value * referred[spec.times] if spec.times else value
+            if spec.times:
+                value *= _parent(space, known, parameter.path, spec.times)
         values[parameter.path] = known[parameter.path] = value
     return values
+
+
+def _parent(space: Space, known: Mapping[str, Any], path: str, parent: str) -> Any:
+    referred = {**space.base, **known}
+    if parent in referred:
+        return referred[parent]
+    conditions = {p.path: p.spec.when for p in space.parameters}
+    when = f" (it does when {conditions[parent]})" if conditions.get(parent) else ""
+    raise ParentError(
+        path,
+        f"refers to {parent}, which not every configuration has{when}: give it the same `when`",
+    )
 
 
 def _is_active(parameter: Parameter, known: Mapping[str, Any]) -> bool:

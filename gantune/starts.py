@@ -79,20 +79,24 @@ def as_keys(space: Space, values: Mapping[str, Any]) -> dict[str, Any]:
     for path, value in values.items():
         if path not in effective:
             raise UsageError(f"{path} does not exist beside the other values")
-        if not is_same(effective[path], value):
+        if not same(effective[path], value):
             raise UsageError(f"{path} is {effective[path]} beside the other values, not {value}")
     return source.drawn
 
 
-def is_same(one: Any, other: Any) -> bool:
-    """Whether two values are equal but for a ratio's rounding."""
+def same(one: Any, other: Any) -> bool:
+    """Whether two values of a path are equal, but for the rounding of a product."""
     if isinstance(one, float) and isinstance(other, int | float):
         return abs(one - other) <= ROUNDING * max(abs(one), abs(other))
     return bool(one == other)
 
 
 class Given:
-    """Suggests the values of one configuration."""
+    """Suggests the values of one configuration.
+
+    Attributes:
+        drawn: What was suggested so far, by the names that Optuna knows.
+    """
 
     def __init__(self, space: Space, values: Mapping[str, Any]) -> None:
         everything = {**space.base, **values}
@@ -106,7 +110,7 @@ class Given:
         if step and abs((value - low) / step - round((value - low) / step)) > ROUNDING:
             raise UsageError(f"{_path(name)} = {value} is no step of {step} from {low}")
         # A ratio of two rounded numbers may lie a digit outside.
-        self.drawn[name] = value = min(max(value, low), high)
+        self.drawn[name] = value = float(min(max(value, low), high))
         return value
 
     def suggest_int(self, name: str, low: int, high: int, *, step: int, log: bool) -> int:

@@ -8,6 +8,17 @@ from typing import Any
 from gantune.errors import GantuneError
 
 
+def cache_dir() -> Path:
+    """Where classifiers and remote runs are kept.
+
+    ``$GANTUNE_CACHE``, or ``gantune`` in the user's cache.
+    """
+    if own := os.environ.get("GANTUNE_CACHE"):
+        return Path(own)
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "gantune"
+
+
 def write_atomically(path: Path, data: bytes) -> None:
     """Writes a file under a temporary name in the same folder, syncs it and moves it."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -111,6 +112,7 @@ def end(processes: Sequence[psutil.Process]) -> None:
         (["run", "tiny.yaml", "--name", ".."], "is no run name"),
         (["show", "nothing"], "nothing: no such run; runs has no runs"),
         (["resume", "nothing"], "no such run"),
+        (["run", "tiny.yaml", "--warm-start", "nothing"], "nothing: no such run"),
         (["stop", "nothing"], "no such run"),
         (["frobnicate"], "No such command"),
         (["run"], "Missing argument"),
@@ -311,6 +313,38 @@ def test_while_a_study_runs(tiny: Path, running: "subprocess.Popen[str]") -> Non
     assert set(ended.trials["status"]) == {"stopped"}
     assert set(ended.trials["stopped_by"]) == {"user"}
     assert call("stop", "tiny", cwd=tiny.parent).returncode == 2
+
+
+@pytest.mark.slow
+def test_a_warm_start_is_kept_when_the_earlier_run_is_gone(tiny: Path) -> None:
+    runs = tiny.parent / "runs"
+    assert call("run", "tiny.yaml", "--name", "earlier", cwd=tiny.parent).returncode == 0
+    options = [*sets(["sampler.startup_trials=2", "trial.seed=1"]), "--warm-start"]
+
+    def refused(*arguments: object) -> str:
+        done = call("run", "tiny.yaml", "--name", "new", *arguments, cwd=tiny.parent)
+        assert done.returncode == 2 and not (runs / "new").exists()
+        return done.stderr
+
+    assert "data.points is 200 in it" in refused("--set", "data.points=300", *options, "earlier")
+    info = runs / "earlier" / "run.json"
+    noted = info.read_text()
+    digest = json.loads(noted)["sessions"][0]["features"]["hash"]
+    info.write_text(noted.replace(digest, "0123456789abcdef"))
+    assert "no warm start: frechet_distance of runs/earlier" in refused(*options, "earlier")
+    info.write_text(noted)
+
+    done = call("run", "tiny.yaml", "--name", "new", *options, "runs/earlier", cwd=tiny.parent)
+    assert done.returncode == 0 and "warm start: 4 trials of earlier\n" in done.stderr
+    shutil.rmtree(runs / "earlier")
+    assert call("resume", "new", "--trials", "+2", cwd=tiny.parent).returncode == 0
+    run = gantune.load(runs / "new")
+    assert list(run.trials["number"]) == list(range(6))
+    for session in run.info["sessions"]:
+        noted_start = session["warm_start"]
+        assert (noted_start["run"], noted_start["trials"]) == ("earlier", 4)
+        assert noted_start["features"] == digest
+    assert "warm start: 4 trials of earlier\n" in call("show", "new", cwd=tiny.parent).stdout
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ import gantune
 from gantune.api import Silent, silent
 from gantune.checkpoints import read_checkpoint
 from gantune.columns import TIMES
-from gantune.disk import prune
+from gantune.disk import prune, worth_keeping
 from gantune.errors import CheckpointError, ConfigError, UsageError
 from gantune.host import Host, Progress
 from gantune.lock import hold_lock
@@ -312,3 +312,39 @@ def test_a_thousand_mnist_trials_keep_under_a_gigabyte(tmp_path: Path, mnist10k:
     figures = dict(weights=weights, picture=picture, kept=kept, removed=removed, rows=rows)
     assert thousand(Checkpoints()) < 1e9, figures
     assert thousand(Checkpoints(keep_top=None)) > 30e9
+
+
+def test_of_what_is_confirmed_the_best_completed_repeat_stays() -> None:
+    def row(number: int, objective: float, confirms: int | None, status: str) -> dict[str, Any]:
+        common = {"feasible": None, "second_objective": None}
+        return {
+            "number": number,
+            "objective": objective,
+            "confirms": confirms,
+            "status": status,
+            **common,
+        }
+
+    ends = [
+        row(0, 5.0, None, "completed"),
+        row(1, 3.0, None, "stopped"),
+        row(2, 4.0, None, "completed"),
+        row(3, 1.0, 1, "diverged"),  # whatever it had reached, it failed
+        row(4, 6.0, 1, "completed"),
+        row(5, 7.0, 1, "completed"),
+        row(6, 2.0, 0, "diverged"),
+    ]
+    kept = [row["number"] for row in worth_keeping(ends, make_study(), 1)]
+    assert sorted(kept) == [1, 4, 6]
+
+
+def test_of_two_objectives_the_front_stays() -> None:
+    points = [(1.0, 0.1), (2.0, 0.5), (3.0, 0.4), (4.0, 0.9)]
+    ends = [
+        {"number": n, "objective": a, "second_objective": b, "confirms": None, "feasible": None}
+        | {"status": "completed"}
+        for n, (a, b) in enumerate(points)
+    ]
+    both = [{"metric": "frechet_distance"}, {"metric": "coverage"}]
+    kept = {row["number"] for row in worth_keeping(ends, make_study(objective=both), 1)}
+    assert kept == {0, 1, 3}

@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "gantune"
 # From the bottom up; a module imports from its own layer or from one below.
 LAYERS = [
     {"errors", "seeds", "columns"},
+    {"ownership"},
     {"document", "storage", "lock", "parts"},
     {"sources", "shipped"},
     {"config", "extensions"},
@@ -20,7 +21,7 @@ LAYERS = [
     {"legality", "objectives", "starts"},
     {"checks"},
     {"loader"},
-    {"paths", "records", "checkpoints", "runinfo", "trial", "pictures", "pace", "disk"},
+    {"paths", "records", "checkpoints", "remote", "runinfo", "trial", "pictures", "pace", "disk"},
     {"diagnosis"},
     {"analysis"},
     {"metrics"},
@@ -32,9 +33,10 @@ LAYERS = [
     {"api", "forecast"},
     {"report"},
     {"display"},
-    {"comparison", "follow"},
+    {"comparison", "follow", "options"},
     {"commands"},
     {"views"},
+    {"jobs"},
     {"cli", "__init__", "__main__"},
 ]
 

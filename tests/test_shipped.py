@@ -1,6 +1,7 @@
 """The studies that come with gantune, from a checkout and from a wheel."""
 
 import os
+import re
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -113,3 +114,12 @@ def test_an_installed_wheel_has_them(tmp_path: Path) -> None:
     assert done.stdout.split() == ["user_extension", str(site / "gantune" / "__init__.py")]
     found = sorted((site / "gantune" / "search_spaces").rglob("*.yaml"))
     assert [path.read_bytes() for path in found] == [path.read_bytes() for path in STUDIES]
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_a_study_says_what_it_asks_takes_and_found(path: Path) -> None:
+    lines = path.read_text().splitlines()
+    header = " ".join(line.lstrip("# ") for line in lines[: lines.index(f"name: {path.stem}")])
+    assert lines[0].endswith("?")
+    assert re.search(r"\d (to \d+ )?(minutes|seconds)|about a minute|hours", header), "its budget"
+    assert "Found" in header or "Not run at this size" in header

@@ -274,3 +274,18 @@ def test_a_grid_has_every_combination_once_and_knows_of_conditions() -> None:
 def test_a_grid_that_is_refused(search: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         make_study(search=search, sampler={"name": "grid"})
+
+
+@pytest.mark.parametrize("relation", ["times", "same_as"])
+def test_a_parent_that_may_be_missing_is_said_with_what_to_do(relation: str) -> None:
+    child = {"log_uniform": [1e-5, 1e-3], "times": "penalty.weight"}
+    search = {
+        "penalty.name": {"choice": ["none", "r1"]},
+        "penalty.weight": {"log_uniform": [0.1, 10], "when": {"penalty.name": "r1"}},
+        "optimizer.generator.lr": child if relation == "times" else {"same_as": "penalty.weight"},
+    }
+    message = r"refers to penalty\.weight, which not every .*penalty\.name.*give it the same `when`"
+    with pytest.raises(ConfigError, match=message):
+        make_study(search=search)
+    search["optimizer.generator.lr"]["when"] = {"penalty.name": "r1"}
+    assert make_study(search=search).search["optimizer.generator.lr"].when

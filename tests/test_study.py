@@ -1,6 +1,7 @@
 """The study file as a whole."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -76,7 +77,7 @@ def test_a_metric_that_the_data_does_not_have_is_refused() -> None:
 @pytest.mark.parametrize("text", ["[1, 2]", "just words", "3"])
 def test_a_file_that_is_no_mapping(text: str) -> None:
     (problem,) = problems(text)
-    assert "dictionary" in problem
+    assert "mapping" in problem
 
 
 @pytest.mark.parametrize("name", ["..", ".", "a/b", "", "-x", "a b", "<script>", "a\n", "é"])
@@ -180,3 +181,16 @@ def test_stop_takes_faults_only() -> None:
         make_study(stop={"verdicts": ["undertrained"]})
     with pytest.raises(ConfigError, match=r"stop\.verdicts"):
         make_study(stop={"verdicts": ["collapse"]})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("confirm: 3", "confirm: should be a mapping, {key: value}, has 3"),
+        ("constraints: coverage", "constraints: should be a list, [value, value], has 'coverage'"),
+        ("trial: {generator: {hidden: 5}}", "should be a list, [value, value], has 5"),
+    ],
+)
+def test_kinds_of_values_are_called_by_yamls_names(text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        study_from_document(parse_document(f"name: x\n{text}", source="study.yaml"))

@@ -5,12 +5,15 @@ from collections.abc import Sequence
 from gantune.analysis.run import Run
 from gantune.config import TrialConfig
 from gantune.document import Document
-from gantune.extensions import activate
+from gantune.extensions import activate_kept
 from gantune.loader import study_from_document
+from gantune.paths import RunPaths
 from gantune.study import Study, with_values
 
 
-def trial_as_study(run: Run, number: int, overrides: Sequence[str] = ()) -> Study:
+def trial_as_study(
+    run: Run, number: int, overrides: Sequence[str] = (), *, trust: bool = False
+) -> Study:
     """The study whose base trial is a trial of a run: same values, same seed, nothing searched.
 
     ``gantune.train`` of it gives the trial's records again, to the trial's full length.
@@ -19,14 +22,14 @@ def trial_as_study(run: Run, number: int, overrides: Sequence[str] = ()) -> Stud
         run: The run.
         number: The trial.
         overrides: ``PATH=VALUE`` texts, as for :func:`gantune.load_study`.
+        trust: Whether extensions of the run are run where it is another user's.
 
     Raises:
-        UsageError: There is no such trial.
+        UsageError: There is no such trial, or the run has extensions and is another user's.
         ConfigError: With the overrides it is not valid.
     """
     run.require_trial(number)
-    for extension in run.study.extensions:
-        activate(extension)
+    activate_kept(run.study.extensions, RunPaths(run.root).study, trust=trust)
     # As opened, an extension's parts are only as written.
     base = TrialConfig.model_validate(run.study.trial.model_dump())
     config = with_values(base, run.parameters(number))
@@ -41,4 +44,4 @@ def trial_as_study(run: Run, number: int, overrides: Sequence[str] = ()) -> Stud
         }
     )
     tree = alone.model_dump(mode="json", exclude_none=True)
-    return study_from_document(Document(f"trial {number} of {run.root}", tree), overrides)
+    return study_from_document(Document(f"trial {number} of {run.place}", tree), overrides)

@@ -4,8 +4,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gantune.analysis.notebook import trial_to_html
 from gantune.config import TrialConfig
 from gantune.errors import CheckpointError
+from gantune.extensions import Extension, activate_kept
+from gantune.parts.foreign import UNLOADED, Unloaded
 
 if TYPE_CHECKING:
     from gantune.generator import Generator
@@ -24,6 +27,8 @@ class BestTrial:
         record: Its row of the ``epochs`` table at that epoch.
         sample_shape: Of what it generates: (C, H, W), or (2,); None of checkpoints before 0.2.
         checkpoint: The safetensors file with its generator at that epoch.
+        study_file: Of its run.
+        extensions: Of its run's study.
     """
 
     number: int
@@ -34,11 +39,30 @@ class BestTrial:
     record: dict[str, Any] = field(repr=False)
     sample_shape: tuple[int, ...] | None
     checkpoint: Path
+    study_file: Path = field(repr=False)
+    extensions: tuple[Extension, ...] = field(default=(), repr=False)
 
-    def generator(self) -> "Generator":
+    def generator(self, *, trust: bool = False) -> "Generator":
         """Its generator as a ``torch.nn.Module`` in eval mode, on the CPU.
 
+        Runs the extensions of the run's study, if the generator is one of theirs.
+
+        Args:
+            trust: Whether to do so where the run is another user's.
+
         Raises:
+            UsageError: It is another user's, or an extension fails.
+            CheckpointError: The checkpoint is damaged, or does not know its sample shape.
+        """
+        if isinstance(self.config.generator, Unloaded):
+            activate_kept(self.extensions, self.study_file, trust=trust)
+        return self.stored_generator()
+
+    def stored_generator(self) -> "Generator":
+        """The same, but runs nothing: refuses a generator of an extension that is not loaded.
+
+        Raises:
+            UsageError: It is one.
             CheckpointError: The checkpoint is damaged, or does not know its sample shape.
         """
         from gantune.generator import read_generator  # takes torch
@@ -46,4 +70,9 @@ class BestTrial:
         if self.sample_shape is None:
             message = f"{self.checkpoint} is of an older gantune and does not know its sample shape"
             raise CheckpointError(message)
-        return read_generator(self.checkpoint, self.config, self.sample_shape)
+        # As opened, an extension's parts are only as written: perhaps it is loaded by now.
+        config = TrialConfig.model_validate(self.config.model_dump(), context=UNLOADED)
+        return read_generator(self.checkpoint, config, self.sample_shape)
+
+    def _repr_html_(self) -> str:
+        return trial_to_html(self)

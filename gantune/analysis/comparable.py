@@ -17,11 +17,21 @@ _NO_DATA = {"download", "workers"}
 """Options of a data set that change none of its samples."""
 
 
-class Compared(Protocol):
-    """What a comparison asks of a run: a :class:`gantune.Run`."""
+class Measured(Protocol):
+    """What the values of a run's metrics depend on: of a run that is there, or is about to be."""
 
     @property
     def root(self) -> Path: ...
+
+    @property
+    def study(self) -> Study: ...
+
+    @property
+    def measured_in(self) -> MeasuredIn | None: ...
+
+
+class Compared(Measured, Protocol):
+    """What a comparison asks of a run: a :class:`gantune.Run`."""
 
     @property
     def name(self) -> str: ...
@@ -30,19 +40,13 @@ class Compared(Protocol):
     def status(self) -> str: ...
 
     @property
-    def study(self) -> Study: ...
-
-    @property
-    def measured_in(self) -> MeasuredIn | None: ...
-
-    @property
     def trials(self) -> "pd.DataFrame": ...
 
     @property
     def epochs(self) -> "pd.DataFrame": ...
 
 
-def check_comparable(metric: str, first: Compared, other: Compared) -> None:
+def check_comparable(metric: str, first: Measured, other: Measured) -> None:
     """Refuses to compare what does not compare.
 
     Distances in features need the same features (by hash) and the same number of samples, in which
@@ -69,7 +73,7 @@ def check_comparable(metric: str, first: Compared, other: Compared) -> None:
             )
 
 
-Side = tuple[Compared, MeasuredIn | None]
+Side = tuple[Measured, MeasuredIn | None]
 
 
 def _check_features(metric: str, first: Side, other: Side) -> None:
@@ -101,7 +105,7 @@ def _check_hash(metric: str, first: Side, other: Side) -> None:
         )
 
 
-def _data_of(run: Compared) -> dict[str, Any]:
+def _data_of(run: Measured) -> dict[str, Any]:
     """What the samples follow from: the data section, and what of it differs between trials."""
     data = run.study.trial.data.model_dump(mode="json", exclude=_NO_DATA)
     searched = {

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 import pandas as pd
 
 from gantune.analysis.comparable import Compared, check_comparable
 from gantune.analysis.differences import differences
-from gantune.analysis.progress import spent_curve
+from gantune.analysis.progress import Per, is_as_good, spent_curve
 from gantune.errors import RunError, UsageError
 from gantune.goals import OBJECTIVES, Goal
 
@@ -30,6 +30,9 @@ class Comparison:
         curves: One row per run and epoch spent, in order of arrival: ``run``, ``epochs``,
             ``images`` and ``seconds`` spent until then, ``best`` so far, ``number`` of its trial.
         budgets: Best so far: a row per budget in epochs, a column per run.
+        target: The worst of the runs' best values: what all of them reached that have a value.
+        reached: What each had spent when it was as good as that: a column per run, the rows
+            ``epochs``, ``images`` and ``seconds``.
         differences: A row per dotted path in which the studies differ, a column per run.
     """
 
@@ -38,6 +41,8 @@ class Comparison:
     runs: pd.DataFrame
     curves: pd.DataFrame = field(repr=False)
     budgets: pd.DataFrame = field(repr=False)
+    target: float
+    reached: pd.DataFrame = field(repr=False)
     differences: pd.DataFrame = field(repr=False)
 
 
@@ -67,16 +72,21 @@ def compare(runs: Sequence[Compared], *, metric: str | None = None) -> Compariso
         label: spent_curve(_epochs_of(run, name), name, goal)
         for label, run in zip(labels, runs, strict=True)
     }
+    rows = [_row(run, name, goal) for run in runs]
+    table = pd.DataFrame(rows, index=_index(labels, "run")).astype(
+        {"best": "float64", "trial": "Int64", "epoch": "Int64", "samples": "Int64"}
+    )
+    target = float(table["best"].max() if goal == "minimize" else table["best"].min())
     return Comparison(
         metric=name,
         goal=goal,
-        runs=pd.DataFrame(
-            [_row(run, name, goal) for run in runs], index=_index(labels, "run")
-        ).astype({"best": "float64", "trial": "Int64", "epoch": "Int64", "samples": "Int64"}),
+        runs=table,
         curves=pd.concat(
             [curve.assign(run=label) for label, curve in curves.items()], ignore_index=True
         ),
         budgets=_budgets(curves),
+        target=target,
+        reached=_reached(curves, target, goal),
         differences=differences(labels, [run.study for run in runs]),
     )
 
@@ -143,6 +153,16 @@ def _budgets(curves: dict[str, pd.DataFrame]) -> pd.DataFrame:
     rows = [level - 1 for level in levels]
     columns = {label: curve["best"].to_numpy()[rows] for label, curve in curves.items()}
     return pd.DataFrame(columns, index=_index(levels, "epochs"))
+
+
+def _reached(curves: dict[str, pd.DataFrame], target: float, goal: Goal) -> pd.DataFrame:
+    spent = list(get_args(Per))
+    first = {
+        label: curve.loc[is_as_good(curve["best"], target, goal), spent].astype("float64").head(1)
+        for label, curve in curves.items()
+    }
+    columns = {label: rows.iloc[0] if len(rows) else float("nan") for label, rows in first.items()}
+    return pd.DataFrame(columns, index=_index(spent, "spent"))
 
 
 def _index(values: Sequence[Any], name: str) -> "pd.Index[Any]":

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from gantune.document import dotted
 from gantune.study import Study
 
 _NO_DIFFERENCE = {"name", "description"}
@@ -37,17 +38,7 @@ def study_leaves(study: Study) -> dict[str, Any]:
         path: json.dumps(spec.model_dump(mode="json", exclude_none=True, exclude_defaults=True))
         for path, spec in study.search.items()
     }
-    leaves = dict(_flat({**tree, "search": search}))
+    leaves = dotted({**tree, "search": search})
     # The base value of a path that is searched is used nowhere, unless the search has a condition.
     unused = {f"trial.{path}" for path, spec in study.search.items() if not spec.when}
     return {path: value for path, value in leaves.items() if path not in unused}
-
-
-def _flat(tree: dict[str, Any], prefix: str = "") -> Sequence[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
-    for name, value in tree.items():
-        if isinstance(value, dict):
-            found += _flat(value, f"{prefix}{name}.")
-        else:
-            found.append((f"{prefix}{name}", value))
-    return found

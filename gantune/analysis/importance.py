@@ -141,8 +141,7 @@ def _row(space: Space, parameter: Parameter, share: float | None, trials: int) -
     notes = [
         f"as its ratio to {spec.times}" if spec.times else "",
         f"with {', '.join(same)}, which takes its value" if same else "",
-        "nothing to compare: one trial, or all the same" if share is None else "",
-        _few(trials) or "",
+        "nothing to compare: one trial, or all the same" if share is None else _few(trials) or "",
     ]
     note = "; ".join(note for note in notes if note)
     return path, share, trials, bool(spec.when), note

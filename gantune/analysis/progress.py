@@ -53,10 +53,14 @@ def time_to(run: Recorded, value: float, per: Per = "epochs") -> float | None:
     Raises:
         UsageError: ``per`` is none of these.
     """
-    reached = curve(run, per)
-    lower = run.study.objective.direction == "minimize"
-    is_there = reached["objective"] <= value if lower else reached["objective"] >= value
-    return float(reached["spent"][is_there].iloc[0]) if is_there.any() else None
+    found = curve(run, per)
+    reached = is_as_good(found["objective"], value, run.study.objective.direction)
+    return float(found["spent"][reached].iloc[0]) if reached.any() else None
+
+
+def is_as_good(values: "pd.Series[float]", value: float, goal: Goal) -> "pd.Series[bool]":
+    """Where values are as good as a value, or better; a null is not."""
+    return values <= value if goal == "minimize" else values >= value
 
 
 def spent_curve(epochs: pd.DataFrame, metric: str, goal: Goal) -> pd.DataFrame:

@@ -7,15 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+import pyarrow as pa
 
 from gantune.analysis.best import BestTrial
 from gantune.analysis.failures import failures
 from gantune.analysis.frames import to_epochs, to_steps, to_trials, with_records_so_far
 from gantune.analysis.measured import MeasuredIn, measured_in
+from gantune.analysis.notebook import run_to_html
 from gantune.analysis.progress import Per, curve, time_to
-from gantune.analysis.ranked import feasible, pareto
+from gantune.analysis.ranked import pareto
 from gantune.analysis.recorded import repeats
-from gantune.analysis.seeds import ENDED, Seeds, seeds
+from gantune.analysis.seeds import Seeds, best_number, is_confirmed, seeds
 from gantune.checkpoints import read_checkpoint
 from gantune.config import TrialConfig
 from gantune.errors import CheckpointError, UsageError
@@ -24,6 +26,7 @@ from gantune.lock import is_held
 from gantune.parts.foreign import UNLOADED
 from gantune.paths import RunPaths
 from gantune.records import read_table
+from gantune.remote import Remote, is_remote, open_remote
 from gantune.runinfo import read_info
 from gantune.study import Study
 
@@ -33,16 +36,42 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Run:
-    """What a run has recorded so far. Frames are read once; :func:`load` again for newer ones."""
+    """What a run has recorded so far. Frames are read once; :func:`load` again for newer ones.
+
+    Attributes:
+        root: Its directory; of a remote run, where its files are brought to when they are needed.
+        study: Its study, as resolved.
+        info: What ``run.json`` holds: versions, sessions, status.
+        remote: Where it is, if that is in a store.
+    """
 
     root: Path
     study: Study = field(repr=False)
     info: dict[str, Any] = field(repr=False)
+    remote: Remote | None = field(default=None, repr=False)
 
     @property
     def name(self) -> str:
         """The run's name."""
         return self.root.name
+
+    @property
+    def place(self) -> str:
+        """What to open it by again: its directory or URI."""
+        return self.remote.uri if self.remote else str(self.root)
+
+    def local(self, path: Path) -> Path:
+        """A file or folder of the run, as it is now; of a remote run it is brought here first.
+
+        Args:
+            path: Below ``root``; of a folder its own files, not those of folders in it.
+
+        Raises:
+            UsageError: The store cannot be read.
+        """
+        if self.remote:
+            self.remote.bring(path)
+        return path
 
     @property
     def status(self) -> str:
@@ -61,7 +90,9 @@ class Run:
 
     @cached_property
     def is_live(self) -> bool:
-        """Whether a process drives the run now."""
+        """Whether a process drives the run now; of a remote one, whether that was noted last."""
+        if self.remote:
+            return self.info.get("status") == "running"
         return is_held(self._paths.lock)
 
     @property
@@ -72,18 +103,21 @@ class Run:
     @cached_property
     def trials(self) -> pd.DataFrame:
         """One row per trial; columns: ``gantune.columns.TRIALS`` and ``config.<path>``."""
-        ended = to_trials(read_table(self._paths.table("trials")), live=self.is_live)
+        ended = to_trials(self._table("trials"), live=self.is_live)
         return with_records_so_far(ended, self.epochs, self.study)
 
     @cached_property
     def epochs(self) -> pd.DataFrame:
         """One row per (trial, epoch); columns: ``gantune.columns.EPOCHS``."""
-        return to_epochs(read_table(self._paths.table("epochs")))
+        return to_epochs(self._table("epochs"))
 
     @cached_property
     def steps(self) -> pd.DataFrame:
         """A thinned trace within epochs; columns: ``gantune.columns.STEPS``."""
-        return to_steps(read_table(self._paths.table("steps")))
+        return to_steps(self._table("steps"))
+
+    def _repr_html_(self) -> str:
+        return run_to_html(self)
 
     @property
     def repeats(self) -> pd.DataFrame:
@@ -93,7 +127,7 @@ class Run:
     @property
     def is_confirmed(self) -> bool:
         """Whether a trial that confirms another has ended, so that :meth:`seeds` says something."""
-        return bool(self.repeats["status"].isin(ENDED).any())
+        return is_confirmed(self)
 
     def best(self) -> BestTrial:
         """The best trial, also of trials that were stopped or still run.
@@ -129,12 +163,7 @@ class Run:
         Raises:
             RunError: No trial has a value yet, or none meets the constraints.
         """
-        winner = self.seeds().winner if self.is_confirmed else None
-        if winner is None:
-            return int(feasible(self)["number"].iloc[0])
-        own = self.repeats[self.repeats["confirms"] == winner].dropna(subset=["objective"])
-        lower = self.study.objective.direction == "minimize"
-        return int(own.sort_values("objective", ascending=lower)["number"].iloc[0])
+        return best_number(self)
 
     def trial(self, number: int) -> BestTrial:
         """A trial at its best epoch.
@@ -153,13 +182,13 @@ class Run:
             raise UsageError(message)
 
     def _at_best(self, number: int) -> BestTrial:
-        checkpoint = read_checkpoint(self._paths.best(number))
+        folder = self.local(self._paths.best(number))
+        checkpoint = read_checkpoint(folder)
         if checkpoint is None:
-            folder = self._paths.best(number)
             raise CheckpointError(
                 f"{folder}: no whole checkpoint of trial {number}; only the best trials keep "
                 f"theirs (checkpoint.keep_top); it can be trained again: "
-                f"`gantune train {self.root} --trial {number}`"
+                f"`gantune train {self.place} --trial {number}`"
             )
         shape = checkpoint.meta.get("sample_shape")
         return BestTrial(
@@ -172,6 +201,8 @@ class Run:
             record=checkpoint.meta["record"],
             sample_shape=None if shape is None else tuple(shape),
             checkpoint=checkpoint.path,
+            study_file=self._paths.study,
+            extensions=self.study.extensions,
         )
 
     def parameters(self, number: int) -> dict[str, Any]:
@@ -235,19 +266,31 @@ class Run:
         """
         return time_to(self, value, per)
 
+    def _table(self, name: str) -> pa.Table:
+        return read_table(self.local(self._paths.table(name)))
+
     @property
     def _paths(self) -> RunPaths:
         return RunPaths(self.root)
 
 
 def load(path: str | Path) -> Run:
-    """Opens a run: finished, running or crashed.
+    """Opens a run: finished, running or crashed, here or in a store.
+
+    Args:
+        path: A run's directory, or the URI of one: ``s3://bucket/runs/lr_beta``, ``gs://...``; see
+            :func:`gantune.remote.open_remote`.
 
     Raises:
-        UsageError: There is no run at the path.
+        UsageError: There is no run at the path, or the store cannot be read.
         ConfigError: Its study file is damaged.
     """
-    paths = RunPaths(Path(path))
+    remote = open_remote(str(path)) if is_remote(path) else None
+    paths = RunPaths(remote.root if remote else Path(path))
+    if remote:
+        remote.bring(paths.study)
+        remote.bring(paths.info)
     if not paths.study.is_file():
-        raise UsageError(f"{path} is no run: it has no {paths.study.name}")
-    return Run(paths.root, open_study(paths.study), read_info(paths.info))
+        place = remote.uri if remote else path
+        raise UsageError(f"{place} is no run: it has no {paths.study.name}")
+    return Run(paths.root, open_study(paths.study), read_info(paths.info), remote)

@@ -9,11 +9,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gantune.analysis.comparable import Compared
-from gantune.analysis.ranked import ranked
+from gantune.analysis.ranked import feasible, ranked
 from gantune.analysis.recorded import of_search, repeats
 from gantune.config import leaves
 from gantune.errors import RunError
-from gantune.starts import is_same
+from gantune.starts import same
 
 Values = NDArray[np.float64]
 
@@ -54,7 +54,7 @@ class Seeds:
     def __str__(self) -> str:
         """The answer in sentences."""
         if self.winner is None:
-            return "no configuration trains well on more than half of its seeds"
+            return "every configuration fails, or misses a constraint, on half of its seeds or more"
         best = self.summary.iloc[0]
         said = (
             f"trial {self.winner}'s configuration has the best median of {best['seeds']} seeds: "
@@ -106,6 +106,26 @@ def seeds(run: Compared) -> Seeds:
     )
 
 
+def is_confirmed(run: Compared) -> bool:
+    """Whether a trial that confirms another has ended by itself."""
+    return bool(repeats(run)["status"].isin(ENDED).any())
+
+
+def best_number(run: Compared) -> int:
+    """The number of the best trial: of a confirmed run the winner's best repeat.
+
+    Raises:
+        RunError: No trial has a value yet, or none meets the constraints.
+    """
+    winner = seeds(run).winner if is_confirmed(run) else None
+    if winner is None:
+        return int(feasible(run)["number"].iloc[0])
+    own = repeats(run)[repeats(run)["confirms"] == winner]
+    own = own[(own["status"] == "completed") & (own["feasible"] != "no").fillna(True)]
+    lower = run.study.objective.direction == "minimize"
+    return int(own.sort_values("objective", ascending=lower)["number"].iloc[0])
+
+
 def _summary(
     run: Compared, found: "dict[int, pd.Series[float]]", numbers: list[int]
 ) -> pd.DataFrame:
@@ -136,7 +156,7 @@ def base_number(run: Compared) -> int | None:
     base = {path: value for path, value, _ in leaves(run.study.trial)}
     searched = of_search(run)
     for number, text in zip(searched["number"], searched["parameters"], strict=True):
-        if all(is_same(base.get(path), value) for path, value in json.loads(text).items()):
+        if all(same(base.get(path), value) for path, value in json.loads(text).items()):
             return int(number)
     return None
 

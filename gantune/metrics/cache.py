@@ -1,7 +1,6 @@
 """Classifiers of data sets, kept on disk between studies."""
 
 import hashlib
-import os
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +13,7 @@ from gantune.metrics import classifier as classifiers
 from gantune.metrics.classifier import Classifier, Layer
 from gantune.metrics.fit import train_classifier
 from gantune.metrics.reference import one_thread
-from gantune.storage import write_atomically
-
-
-def cache_dir() -> Path:
-    """Where classifiers are kept: ``$GANTUNE_CACHE``, or ``gantune`` in the user's cache."""
-    if own := os.environ.get("GANTUNE_CACHE"):
-        return Path(own)
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "gantune"
+from gantune.storage import cache_dir, write_atomically
 
 
 def cached_classifier(train: NDArray[Any], labels: NDArray[np.int64], classes: int) -> Classifier:

@@ -48,6 +48,10 @@ EXTRAS: dict[str, dict[str, Extra]] = {kind: {} for kind in KINDS}
 EXTRA_METRICS: dict[str, ExtraMetric] = {}
 
 
+class Unloaded:
+    """Marks options of a part whose extension is not loaded: they are as they were written."""
+
+
 class ForeignPart:
     """Annotates the member of a section's union that stands for extensions' parts."""
 
@@ -92,5 +96,5 @@ class ForeignPart:
     def _as_written(self) -> type[Options]:
         if self._unloaded is None:
             config = ConfigDict(extra="allow")
-            self._unloaded = type("Unloaded", (self._base,), {"model_config": config})
+            self._unloaded = type("Foreign", (self._base, Unloaded), {"model_config": config})
         return self._unloaded

@@ -137,7 +137,7 @@ def confirmed_lead(found: Confirmed, metric: str, goal: str) -> Sentence:
     """The answer where it rests on several seeds."""
     name = in_words(metric)
     if found.winner is None:
-        return ("No configuration trains well on more than half of its seeds.",)
+        return ("Every configuration fails, or misses a constraint, on half of its seeds or more.",)
     best = next(row for row in found.rows if row.number == found.winner)
     better = "lower" if goal == "minimize" else "higher"
     parts: list[str | Fact] = ["The best is trial ", Fact("best.configuration", best.number)]

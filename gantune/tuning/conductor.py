@@ -33,6 +33,7 @@ from gantune.tuning.confirm import Repeat, due, repeat_of
 from gantune.tuning.judge import Judge
 from gantune.tuning.ledger import Ledger
 from gantune.tuning.outcome import Outcome
+from gantune.tuning.prior import as_frozen, read_prior
 from gantune.tuning.requests import Requests
 from gantune.tuning.sampler import Seeded
 from gantune.tuning.specs import make_spec
@@ -61,7 +62,8 @@ class Conductor:
         self._observer = observer
         self._interrupted = threading.Event()
         self._space = search_space(study)
-        sampler = Seeded(study.sampler, self._space, start_keys(study, self._space))
+        prior = as_frozen(read_prior(self.paths), self._space)
+        sampler = Seeded(study.sampler, self._space, start_keys(study, self._space), prior)
         self.optuna = journal.open_journal(
             paths.journal, study.name, [aim.direction for aim in study.objective.both], sampler
         )

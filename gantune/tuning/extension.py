@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
+from gantune.document import dotted
 from gantune.errors import UsageError
 from gantune.paths import RunPaths
 from gantune.runinfo import read_info
@@ -108,7 +109,7 @@ def refuse_changed(paths: RunPaths, study: Study) -> None:
     sessions = read_info(paths.info).get("sessions", [])
     if not sessions or "study" not in sessions[-1]:
         return
-    before, after = (_leaves(tree) for tree in (sessions[-1]["study"], dumped(study)))
+    before, after = (_texts(tree) for tree in (sessions[-1]["study"], dumped(study)))
     changed = [
         f"  {path}: {before.get(path, 'not there')} -> {after.get(path, 'not there')}"
         for path in dict.fromkeys([*before, *after])
@@ -131,11 +132,5 @@ def dumped(study: Study) -> dict[str, Any]:
     return study.model_dump(mode="json", exclude_none=True)
 
 
-def _leaves(tree: dict[str, Any], prefix: str = "") -> dict[str, str]:
-    found: dict[str, str] = {}
-    for name, value in tree.items():
-        if isinstance(value, dict):
-            found |= _leaves(value, f"{prefix}{name}.")
-        else:
-            found[f"{prefix}{name}"] = json.dumps(value)
-    return found
+def _texts(tree: dict[str, Any]) -> dict[str, str]:
+    return {path: json.dumps(value) for path, value in dotted(tree).items()}

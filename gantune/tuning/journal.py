@@ -2,15 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from gantune.goals import Goal
-from gantune.tuning.outcome import Outcome, Told
+from gantune.tuning.outcome import Outcome, Status
+from gantune.tuning.told import Told
 
 _STATES = {
     "completed": TrialState.COMPLETE,
@@ -112,3 +115,36 @@ def tell(study: optuna.Study, number: int, told: Told, outcome: Outcome) -> None
             return
         state = TrialState.PRUNED
     study.tell(number, state=state)
+
+
+def as_told(
+    number: int,
+    params: Mapping[str, Any],
+    distributions: Mapping[str, BaseDistribution],
+    told: Told,
+    status: Status,
+) -> FrozenTrial:
+    """A trial as :func:`tell` leaves it in a study, where it is to be known without a journal.
+
+    Args:
+        number: Its number.
+        params: By the names that Optuna knows.
+        distributions: Of each parameter.
+        told: As for :func:`tell`.
+        status: How it ended.
+    """
+    told = told if status in ("completed", "stopped") else Told()
+    is_complete = status == "completed" and told.final
+    # Of a stopped trial Optuna takes the last intermediate value for its value.
+    values = list(told.final) if is_complete else list(told.way.values())[-1:]
+    trial = create_trial(
+        state=_STATES[status] if is_complete else TrialState.PRUNED,
+        values=values or None,
+        params=dict(params),
+        distributions=dict(distributions),
+        intermediate_values=dict(told.way),
+        user_attrs={"status": status},
+        constraints=dict(told.violations),
+    )
+    trial.number = number
+    return trial

@@ -8,17 +8,14 @@ import json
 from gantune.config import TrialConfig
 from gantune.diagnosis.context import context_of
 from gantune.diagnosis.verdicts import Verdict, diagnose
-from gantune.goals import metric_of
 from gantune.pace import Pace, pace_of
 from gantune.strategy import Asha
 from gantune.study import Study, with_values
 from gantune.trial import Record, ends_by_verdict
 from gantune.tuning.ledger import Ledger
-from gantune.tuning.outcome import Outcome, Told
+from gantune.tuning.outcome import Outcome
 from gantune.tuning.rungs import Rungs
-
-HUGE = 1e9
-"""The violation of a constraint whose metric has no value: Optuna sums violations up."""
+from gantune.tuning.told import Told, told_of
 
 
 class Judge:
@@ -80,22 +77,8 @@ class Judge:
 
     def told(self, number: int) -> Told:
         """What Optuna hears of a trial."""
-        records = self._ledger.records.get(number, [])
-        best = self._ranking.best(records)
-        if best is None:
-            return Told()
-        second = self._study.objective.second
-        final = [best["objective"], *([metric_of(best, second.metric)] if second else [])]
-        known = [value for value in final if value is not None]
-        # Where several epochs have one position the last counts. Of two objectives Optuna takes
-        # no values on the way.
-        scored = [record for record in records if record["objective"] is not None]
-        way = {self._pace(number).position(r): r["best_objective"] for r in scored}
-        return Told(
-            way={} if second else way,
-            final=known if len(known) == len(final) else [],
-            violations={str(c): min(c.violation(best), HUGE) for c in self._ranking.constraints},
-        )
+        records = self._ledger.records.get(number)
+        return told_of(self._study, records, self._pace(number)) if records else Told()
 
     def _pace(self, number: int) -> Pace:
         if number not in self._paces:

@@ -20,6 +20,7 @@ from gantune.storage import write_atomically
 from gantune.study import Study
 from gantune.tuning.conductor import Conductor, Observer
 from gantune.tuning.extension import dumped
+from gantune.tuning.prior import Prior
 
 if TYPE_CHECKING:
     from gantune.engine.materials import Materials
@@ -83,8 +84,13 @@ _OTHER_FEATURES = {
 }
 
 
-def create_run(paths: RunPaths, study: Study) -> None:
+def create_run(paths: RunPaths, study: Study, prior: Prior | None = None) -> None:
     """Makes a run directory with its study file.
+
+    Args:
+        paths: Of the run.
+        study: As resolved.
+        prior: What it knows of an earlier run.
 
     Raises:
         UsageError: It exists, or cannot be made.
@@ -96,6 +102,8 @@ def create_run(paths: RunPaths, study: Study) -> None:
     try:
         half.root.mkdir(parents=True)
         write_atomically(half.study, text.encode())
+        if prior:
+            write_atomically(half.warm_start, prior.model_dump_json(indent=1).encode())
         half.root.rename(paths.root)
     except OSError as error:
         raise UsageError(f"{paths.root} cannot be made: {error.strerror or error}") from None

@@ -1,6 +1,5 @@
-"""How a trial ended, and what is told of it."""
+"""How a trial ended."""
 
-from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 Status = Literal["completed", "stopped", "diverged", "failed"]
@@ -19,17 +18,3 @@ class Outcome(NamedTuple):
     status: Status
     stopped_by: str | None = None
     error: str | None = None
-
-
-class Told(NamedTuple):
-    """What Optuna hears of a trial beside its outcome.
-
-    Attributes:
-        way: Best objective so far by position, wherever it was evaluated; none of two objectives.
-        final: The objectives at its best epoch; empty where one has no value.
-        violations: By how much that epoch misses each constraint, at most 0 where it meets it.
-    """
-
-    way: Mapping[int, float] = {}
-    final: Sequence[float] = ()
-    violations: Mapping[str, float] = {}

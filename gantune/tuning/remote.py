@@ -52,7 +52,7 @@ def check_answers(address: str) -> None:
         raise UsageError(
             f"--address {address}: a client's connection would leave the run's tables on the "
             "cluster's head; log in there and give --address auto, or submit it as a job: "
-            "ray job submit --address http://HEAD:8265 -- gantune run STUDY --address auto"
+            "gantune submit STUDY --address http://HEAD:8265 --runs-dir /shared/runs"
         )
     if address != AUTO:
         _check_port(address)

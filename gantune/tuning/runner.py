@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gantune.checks import within_grid
 from gantune.errors import UsageError
-from gantune.loader import load_study
+from gantune.loader import load_run_study
 from gantune.lock import hold_lock
 from gantune.paths import RunPaths, run_paths
 from gantune.runinfo import begin_session
@@ -28,12 +28,14 @@ from gantune.tuning.lifecycle import (
     session_facts,
 )
 from gantune.tuning.observers import check_loggers, observed
+from gantune.tuning.prior import read_prior
 from gantune.tuning.remote import check_shared, joined_ray
 
 NO_EXTENSION = Extension()
 
 if TYPE_CHECKING:
     from gantune.engine.materials import Materials
+    from gantune.tuning.warm import WarmStart
 
 
 def run_study(
@@ -45,6 +47,7 @@ def run_study(
     concurrency: int | None = None,
     address: str | None = None,
     study_file: Path | None = None,
+    warm: "WarmStart | None" = None,
 ) -> RunEnd:
     """Runs a new study to its end.
 
@@ -56,6 +59,7 @@ def run_study(
         concurrency: Trials at once, at most; default as many as fit.
         address: Of a Ray cluster to run on; None: Ray is started on this machine.
         study_file: Where the study came from.
+        warm: What its sampler knows of an earlier run.
 
     Raises:
         UsageError: The run exists, or cannot be made, or does not fit on the machine, or no cluster
@@ -66,7 +70,9 @@ def run_study(
     refuse_existing(paths)
     check_loggers(study)
     with _prepared(study, concurrency, address) as (slots, materials):
-        create_run(paths, study)
+        if warm:
+            warm.check_measured(study, paths.root, materials)
+        create_run(paths, study, warm.prior if warm else None)
         return _drive(paths, study, materials, slots, progress, study_file)
 
 
@@ -77,6 +83,7 @@ def resume_run(
     concurrency: int | None = None,
     address: str | None = None,
     extension: Extension = NO_EXTENSION,
+    trust: bool = False,
 ) -> RunEnd:
     """Goes on with a run that was interrupted or killed, or is given more to do.
 
@@ -86,16 +93,17 @@ def resume_run(
         concurrency: Trials at once, at most; default as many as fit.
         address: Of a Ray cluster to run on; None: Ray is started on this machine.
         extension: What its budget is given on top.
+        trust: Whether its study's extensions are run where the run is another user's.
 
     Raises:
         UsageError: There is no such run, its study was changed, the extension is no more than it
-            had, or another process drives it.
+            had, its extensions are another user's, or another process drives it.
         RunError: It could not go on.
     """
     paths = RunPaths(root)
     if not paths.study.is_file():
         raise UsageError(f"{root} is no run: it has no {paths.study.name}")
-    study = load_study(paths.study)
+    study = load_run_study(paths.study, trust=trust)
     check_loggers(study)
     with hold_lock(paths.lock):  # refuse at once, before Ray takes its time
         refuse_changed(paths, study)
@@ -136,6 +144,8 @@ def _drive(
     check_shared(paths.root.resolve())
     with hold_lock(paths.lock):
         facts = session_facts(study, materials, slots)
+        if prior := read_prior(paths):
+            facts["warm_start"] = prior.facts
         refuse_other_features(paths, facts)
         begin_session(paths.info, study_file, facts)
         for request in paths.control.glob("*") if paths.control.is_dir() else ():

@@ -5,7 +5,8 @@ would have without one. Here each draw comes from a fresh sampler seeded with th
 trial and the name of the parameter: a resumed study goes on with the very suggestions of an
 undisturbed one, also where the crash fell into the middle of an ask.
 
-A sampler is added with its options in ``study`` and one entry in ``SAMPLERS``.
+A sampler is added with its options in ``strategy`` and one entry in ``SAMPLERS``; one that learns
+from trials is also named in ``LEARNING``.
 """
 
 import warnings
@@ -21,6 +22,8 @@ from optuna.trial import FrozenTrial, TrialState
 from gantune.seeds import derive_seed
 from gantune.space import Space
 from gantune.strategy import Gp, GridSearch, Qmc, RandomSearch, Sampler, Tpe
+from gantune.tuning.confirm import repeat_of
+from gantune.tuning.prior import Continued
 from gantune.walks import grid
 
 Fresh = Callable[[int, int], BaseSampler]
@@ -31,7 +34,11 @@ class Seeded(BaseSampler):
     """One fresh sampler per draw, after the configurations that a study starts with."""
 
     def __init__(
-        self, options: Sampler, space: Space, start: Sequence[Mapping[str, Any]] = ()
+        self,
+        options: Sampler,
+        space: Space,
+        start: Sequence[Mapping[str, Any]] = (),
+        prior: Sequence[FrozenTrial] = (),
     ) -> None:
         """Makes the sampler of a study.
 
@@ -39,9 +46,11 @@ class Seeded(BaseSampler):
             options: Of the study file.
             space: The search space.
             start: The first trials, by the names that Optuna knows.
+            prior: Trials of an earlier study that this one goes on from.
         """
         self._seed, self._conditional = options.seed, space.conditional
-        self._start = start
+        self._start, self._prior = start, prior
+        self._continued: Continued | None = None
         self._make = SAMPLERS[type(options)](options, space)
 
     def infer_relative_search_space(
@@ -49,6 +58,7 @@ class Seeded(BaseSampler):
     ) -> dict[str, BaseDistribution]:
         if trial.number < len(self._start):
             return {}
+        study, trial = self._seen(study, trial)
         return self._fresh(trial.number).infer_relative_search_space(study, trial)
 
     def sample_relative(
@@ -56,6 +66,7 @@ class Seeded(BaseSampler):
     ) -> dict[str, Any]:
         if trial.number < len(self._start):
             return {}
+        study, trial = self._seen(study, trial)
         sampler = self._fresh(trial.number)
         if self._conditional:  # a grouped sampler keeps what it inferred between the two calls
             search_space = sampler.infer_relative_search_space(study, trial)
@@ -70,6 +81,7 @@ class Seeded(BaseSampler):
     ) -> Any:
         if trial.number < len(self._start):
             return self._start[trial.number][param_name]
+        study, trial = self._seen(study, trial)
         sampler = self._fresh(trial.number, param_name)
         return sampler.sample_independent(study, trial, param_name, param_distribution)
 
@@ -77,6 +89,18 @@ class Seeded(BaseSampler):
         self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
     ) -> None:
         """Nothing: a fresh sampler has nothing to learn from it."""
+
+    def _seen(self, study: Study, trial: FrozenTrial) -> tuple[Study, FrozenTrial]:
+        """The study and its trial after those of the earlier one.
+
+        A seed by the number there repeats no draw of that study's, also where the seeds are equal.
+        """
+        has_repeats = any(map(repeat_of, study.get_trials(deepcopy=False)))
+        if not self._prior and not has_repeats:
+            return study, trial
+        if self._continued is None:
+            self._continued = Continued(study, self._prior)
+        return self._continued, self._continued.renumbered(trial)
 
     def _fresh(self, number: int, parameter: str = "") -> BaseSampler:
         seed = derive_seed("sampler", self._seed, number, parameter) % 2**32
@@ -169,3 +193,6 @@ SAMPLERS: Mapping[type[Any], Callable[[Any, Space], Fresh]] = {
     Qmc: _qmc,
     Gp: _gp,
 }
+
+LEARNING: tuple[type[Any], ...] = (Tpe, Gp)
+"""Those whose draws depend on earlier trials."""

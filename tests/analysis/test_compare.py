@@ -107,6 +107,21 @@ def test_the_budgets_are_the_curve_recomputed_by_hand(
             assert value == min(arrived[: int(str(budget))])
 
 
+def test_what_it_took_to_get_as_far_as_the_other_is_recomputed_by_hand(
+    two: tuple[gantune.Run, gantune.Run],
+) -> None:
+    found = gantune.compare(two)
+    target = max(run.best().objective for run in two)
+    assert found.target == target
+    assert list(found.reached.index) == ["epochs", "images", "seconds"]
+    for run in two:
+        arrived = run.epochs.sort_values("seq")["frechet_distance"].to_list()
+        count = next(n for n, value in enumerate(arrived, 1) if value <= target)
+        assert found.reached.loc["epochs", run.name] == count
+        for per in ("epochs", "images", "seconds"):
+            assert found.reached.loc[per, run.name] == run.time_to(target, per)
+
+
 def test_what_differs_in_the_studies_is_named_by_path(
     two: tuple[gantune.Run, gantune.Run],
 ) -> None:
@@ -148,6 +163,7 @@ def test_the_curve_of_interleaved_trials() -> None:
     assert curve["images"].to_list() == [10, 20, 30, 50]
     assert curve["seconds"].to_list() == [1.5, 4.0, 5.0, 7.5]
     assert curve["best"].to_list() == [5, 5, 5, 4]
+    assert curve["number"].to_list() == [0, 0, 0, 1]
     assert spent_curve(epochs, "loss", "maximize")["best"].to_list() == [5, 5, 7, 7]
 
 
@@ -204,6 +220,7 @@ def test_a_run_without_a_value_is_there_without_one(
     found = two[0].compare(gantune.load(paths.root))
     assert pd.isna(found.runs.loc["began", "best"]) and found.runs.loc["began", "epochs"] == 0
     assert found.budgets.empty and set(found.curves["run"]) == {"first"}
+    assert found.reached.isna().to_dict("list") == {"first": [False] * 3, "began": [True] * 3}
     out = io.StringIO()
     show_comparison(found, Console(file=out, width=200))
     assert "nan" not in out.getvalue()
@@ -267,6 +284,8 @@ def test_the_command(two: tuple[gantune.Run, gantune.Run], tmp_path: Path) -> No
     best = f"{two[0].best().objective:.4g}"
     for part in ("frechet_distance (minimize)", best, "budget.trials", "first", "second"):
         assert part in done.output, part
+    reached = two[0].compare(two[1]).target
+    assert f"as good as {reached:.4g}, the worst run's best" in done.output
     assert "search.optimizer.generator.beta1" in done.output and '"uniform"' in done.output
     other = changed(two[1], tmp_path / "x", samples=1000)
     refused = CliRunner().invoke(app, ["compare", first, str(other.root)])

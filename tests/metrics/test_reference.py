@@ -10,10 +10,11 @@ import torch
 from gantune.config import TrialConfig
 from gantune.engine.data import load_dataset
 from gantune.engine.materials import make_materials
-from gantune.metrics.cache import cache_dir, cached_classifier
+from gantune.metrics.cache import cached_classifier
 from gantune.metrics.evaluator import Evaluator
 from gantune.metrics.reference import Reference
 from gantune.parts.data import Digits, Ring
+from gantune.storage import cache_dir
 
 CPU = torch.device("cpu")
 

@@ -26,8 +26,8 @@ def silent_port() -> Iterator[int]:
 @pytest.mark.parametrize(
     ("address", "message"),
     [
-        ("ray://head:10001", "submit it as a job: ray job submit --address http://HEAD:8265"),
-        ("http://head:8265", "ray job submit"),
+        ("ray://head:10001", "gantune submit STUDY --address http://HEAD:8265"),
+        ("http://head:8265", "gantune submit"),
         ("head", "write auto, or HOST:PORT"),
         ("head:many", "write auto, or HOST:PORT"),
         (":6379", "write auto, or HOST:PORT"),

@@ -339,7 +339,7 @@ def _journal_tail_is_not_cut(patch: pytest.MonkeyPatch) -> None:
 
 
 def _one_generator_per_session(patch: pytest.MonkeyPatch) -> None:
-    def plain(options: Any, space: Any, start: Any) -> optuna.samplers.BaseSampler:
+    def plain(options: Any, space: Any, start: Any, prior: Any) -> optuna.samplers.BaseSampler:
         return optuna.samplers.TPESampler(seed=options.seed, n_startup_trials=3)
 
     patch.setattr(conductor_module, "Seeded", plain)

@@ -58,5 +58,5 @@ def _build(
     extra = EXTRAS[kind].get(options.name)
     if extra is None:
         message = f"{kind} {options.name} is of an extension that is not loaded"
-        raise UsageError(f"{message}: gantune.load_study() its study, then open the run again")
+        raise UsageError(f"{message}; in Python run.best().generator() loads it")
     return ModuleNetwork(partial(extra.make, options, shape), options.name)

@@ -1,0 +1,118 @@
+"""What searches found by how many epochs, compared over seeds. Trains nothing."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+RESAMPLES = 10_000
+
+Statistic = Callable[..., float]
+"""(a matrix of best objectives per search: seeds x epochs) -> a number."""
+
+
+class Search(NamedTuple):
+    """One search.
+
+    Attributes:
+        task: Its name.
+        kind: ``simulated`` or ``trained``.
+        arm: Which way of searching.
+        seed: Its seed.
+        best: The lowest objective after each epoch.
+    """
+
+    task: str
+    kind: str
+    arm: str
+    seed: int
+    best: tuple[float, ...]
+
+
+class Interval(NamedTuple):
+    """A figure and its bootstrap interval of 95%."""
+
+    value: float
+    low: float
+    high: float
+
+
+def best_so_far(objectives: Sequence[float | None], epochs: int) -> tuple[float, ...]:
+    """The lowest after each of a search's epochs; the last goes on to the end."""
+    best, found = float("inf"), []
+    for objective in objectives[:epochs]:
+        best = best if objective is None else min(best, objective)
+        found.append(best)
+    return (*found, *[best] * (epochs - len(found)))
+
+
+def write_searches(searches: Sequence[Search], path: Path, machine: str) -> None:
+    """Writes the epochs in which a search found something better, and its last, as Parquet."""
+    names = ("task", "kind", "arm", "seed", "spent", "best")
+    rows = [
+        (*search[:4], spent, best)
+        for search in searches
+        for spent, best in enumerate(search.best, 1)
+        if spent in (1, len(search.best)) or best < search.best[spent - 2]
+    ]
+    columns = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+    pq.write_table(pa.table(columns, metadata={"machine": machine}), path, compression="zstd")
+
+
+def read_searches(path: Path) -> tuple[list[Search], str]:
+    """Reads what :func:`write_searches` wrote: the searches, and what they ran on."""
+    table = pq.read_table(path)
+    found: dict[tuple[str, str, str, int], list[float]] = {}
+    for row in table.to_pylist():
+        best = found.setdefault((row["task"], row["kind"], row["arm"], row["seed"]), [])
+        best += best[-1:] * (row["spent"] - 1 - len(best)) + [row["best"]]
+    searches = [Search(*key, tuple(best)) for key, best in found.items()]
+    return searches, table.schema.metadata[b"machine"].decode()
+
+
+def matrix(searches: Sequence[Search], task: str, kind: str, arm: str) -> np.ndarray:
+    """The best objectives of an arm, one row per seed, in the order of the seeds."""
+    chosen = [s for s in searches if (s.task, s.kind, s.arm) == (task, kind, arm)]
+    return np.array([search.best for search in sorted(chosen, key=lambda search: search.seed)])
+
+
+def paired_bootstrap(
+    statistic: Statistic, searches: Sequence[np.ndarray], resamples: int = RESAMPLES
+) -> Interval:
+    """A statistic and its percentile interval, seeds drawn with replacement.
+
+    Args:
+        statistic: Of one matrix per search.
+        searches: Each seeds x epochs; row k of all of them is of the same seed, and is drawn
+            together.
+        resamples: How often.
+    """
+    rng = np.random.default_rng(0)
+    draws = rng.integers(len(searches[0]), size=(resamples, len(searches[0])))
+    drawn = [statistic(*(search[rows] for search in searches)) for rows in draws]
+    # Not interpolated: one of the two neighbours may be infinite.
+    low, high = np.quantile(drawn, [0.025, 0.975], method="nearest")
+    return Interval(statistic(*searches), float(low), float(high))
+
+
+def share_of_epochs(ours: np.ndarray, other: np.ndarray) -> float:
+    """Epochs in which our median reaches the other's last median, over the other's; or infinity."""
+    reached = np.median(ours, axis=0) <= np.median(other[:, -1])
+    return float(np.argmax(reached) + 1) / other.shape[1] if reached.any() else float("inf")
+
+
+def ratio_at(epochs: int) -> Statistic:
+    """Our best over the other's after so many epochs: geometric mean of the pairs."""
+
+    def ratio(ours: np.ndarray, other: np.ndarray) -> float:
+        return float(np.exp(np.log(ours[:, epochs - 1] / other[:, epochs - 1]).mean()))
+
+    return ratio
+
+
+def ratio_overall(ours: np.ndarray, other: np.ndarray) -> float:
+    """Our best over the other's: geometric mean over pairs and epochs."""
+    return float(np.exp(np.log(ours / other).mean()))

@@ -1,0 +1,94 @@
+"""The searches that are compared, by name, and their runs in simulated time."""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from search_arms import Arm, ByHand, Gantune
+from search_figures import Search, best_so_far
+from search_record import TASKS, Task, task_study
+from search_slots import simulate
+from search_surrogate import Surrogate, read_recorded
+
+from gantune.study import Study
+
+SLOTS = 2
+SEEDS = tuple(range(10))
+
+UNSTOPPED = ("sampler={name: random}", "scheduler={name: none}", "start=[]")
+
+OURS: dict[str, tuple[str, ...]] = {
+    "gantune": (),
+    "gantune, start: []": ("start=[]",),
+    "random": UNSTOPPED,
+    "random + ASHA": ("sampler={name: random}", "start=[]"),
+}
+"""Searches of gantune's: what they set in the shipped study."""
+
+
+class Rungs(NamedTuple):
+    """The two options of Ray's ASHAScheduler that a script sets."""
+
+    grace: int
+    factor: int
+
+
+def hand_rungs(study: Study) -> dict[str, Rungs]:
+    """Searches by hand: the script's rungs, Ray's defaults, and those of the shipped study."""
+    asha = study.scheduler
+    assert asha.name == "asha"
+    return {
+        "by hand": Rungs(4, 3),
+        "by hand, Ray's rungs": Rungs(1, 4),
+        "by hand, gantune's rungs": Rungs(asha.grace_epochs, asha.reduction_factor),
+    }
+
+
+def search_study(task: Task, seed: int, budget: int, *overrides: str) -> Study:
+    """The shipped study with a search's seed and its budget of epochs."""
+    return task_study(
+        task,
+        *overrides,
+        f"seed={seed}",
+        f"sampler.seed={seed}",
+        "budget.trials=100000",
+        f"budget.epochs={budget}",
+    )
+
+
+def searches(task: Task) -> list[str]:
+    """The names of all that are compared."""
+    return [*OURS, *hand_rungs(task_study(task))]
+
+
+def make_arm(task: Task, name: str, seed: int, folder: Path) -> Arm:
+    """A search that has not begun."""
+    if name in OURS:
+        study = search_study(task, seed, task.budget, *OURS[name])
+        return Gantune(study, folder / "run")
+    study = task_study(task)
+    return ByHand(study, seed, *hand_rungs(study)[name])
+
+
+def simulated(task_name: str, name: str, seed: int, surrogate: Surrogate) -> Search:
+    """Runs a search on a surrogate."""
+    budget = TASKS[task_name].budget
+    with tempfile.TemporaryDirectory() as folder:
+        arm = make_arm(TASKS[task_name], name, seed, Path(folder))
+        spent = simulate(arm, surrogate, budget, SLOTS)
+        arm.close()
+    best = best_so_far([epoch.objective for epoch in spent], budget)
+    return Search(task_name, "simulated", name, seed, best)
+
+
+def all_simulated(reports: Path, done: Callable[[Search], None]) -> list[Search]:
+    """Every search on every task, all seeds."""
+    found = []
+    for task_name, task in TASKS.items():
+        surrogate = Surrogate(task_study(task), read_recorded(reports / f"{task_name}.parquet"))
+        for name in searches(task):
+            for seed in SEEDS:
+                found.append(simulated(task_name, name, seed, surrogate))
+                done(found[-1])
+    return found

@@ -1,0 +1,30 @@
+"""Arguments and options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="A study file (YAML).")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PATH=VALUE", help="Change a value of the study; repeatable."),
+]
+Concurrency = Annotated[
+    int | None, typer.Option(min=1, help="Trials at once, at most; default as many as fit.")
+]
+
+TimeBudget = Annotated[
+    str | None, typer.Option(metavar="30m", help="End cleanly after so long: 90s, 30m, 1h30m, 2d.")
+]
+
+Address = Annotated[
+    str | None,
+    typer.Option(
+        metavar="auto|HOST:PORT", help="Of a Ray cluster to run on; default this machine alone."
+    ),
+]
+
+Trust = Annotated[
+    bool, typer.Option("--trust", help="Run extensions that are in another user's directory.")
+]

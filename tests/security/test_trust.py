@@ -1,0 +1,145 @@
+"""The one thing in a run that is code is its extensions: who runs them, and whose."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+import gantune
+from gantune.errors import UsageError
+from gantune.extensions import MAX_BYTES, read_extension
+from gantune.loader import load_run_study, load_study
+from gantune.parts.foreign import EXTRA_METRICS, EXTRAS
+
+SPACES = Path(__file__).parent.parent.parent / "search_spaces"
+SHORT = ["train.epochs=2", "train.steps_per_epoch=3", "train.batch_size=8", "eval.samples=50"]
+SOMEBODY = 54321
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+
+
+def marking(folder: Path) -> Path:
+    """A study whose extension leaves a mark when it is run."""
+    extension = folder / "ext" / "mine.py"
+    extension.parent.mkdir(parents=True)
+    text = (SPACES / "extensions" / "fourier.py").read_text()
+    extension.write_text(
+        f"{text}\nimport pathlib\npathlib.Path({str(folder / 'mark')!r}).touch()\n"
+    )
+    study = folder / "study.yaml"
+    shipped = (SPACES / "user_extension.yaml").read_text()
+    study.write_text(shipped.replace("extensions/fourier.py", "ext/mine.py"))
+    return study
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    return marking(tmp_path)
+
+
+def forget() -> None:
+    """As in a process that has just begun."""
+    for extras in EXTRAS.values():
+        extras.clear()
+    EXTRA_METRICS.clear()
+
+
+@as_root
+@pytest.mark.parametrize("what", [".", "study.yaml", "ext", "ext/mine.py"])
+def test_extensions_of_another_user_are_refused(study: Path, what: str) -> None:
+    """A folder's owner can put another file in the place of one that is not his."""
+    os.chown(study.parent / what, SOMEBODY, -1)
+    with pytest.raises(UsageError, match=rf"owned by uid {SOMEBODY}; .* --trust"):
+        load_study(study)
+    assert not (study.parent / "mark").exists()
+    load_study(study, trust=True)
+    assert (study.parent / "mark").exists()
+
+
+@as_root
+def test_a_link_to_another_users_file_is_that_users(study: Path, tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    os.chown(theirs, SOMEBODY, -1)
+    code = study.parent / "ext" / "mine.py"
+    code.rename(theirs / "mine.py")
+    code.symlink_to(theirs / "mine.py")
+    with pytest.raises(UsageError, match=f"{theirs} is owned by uid {SOMEBODY}"):
+        load_study(study)
+    assert not (study.parent / "mark").exists()
+
+
+@as_root
+def test_a_study_without_extensions_is_anybodys(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text("name: a\n")
+    os.chown(path, SOMEBODY, -1)
+    assert load_study(path).name == "a"
+
+
+@as_root
+def test_a_run_of_another_user_runs_nothing_unless_trusted(study: Path, tmp_path: Path) -> None:
+    root = gantune.train(load_study(study, SHORT), tmp_path / "run").root
+    forget()
+    (study.parent / "mark").unlink()
+    # The same text is run once per process: as in a new one.
+    kept = root / "study.yaml"
+    kept.write_text(kept.read_text().replace(".touch()", ".touch( )"))
+    os.chown(root, SOMEBODY, -1)
+    run = gantune.load(root)
+    for use in (
+        lambda: load_run_study(root / "study.yaml"),
+        lambda: gantune.trial_as_study(run, 0),
+        lambda: run.best().generator(),
+    ):
+        with pytest.raises(UsageError, match="--trust"):
+            use()
+    assert not (study.parent / "mark").exists()
+    samples = run.best().generator(trust=True).sample(3)
+    assert samples.shape[0] == 3 and (study.parent / "mark").exists()
+
+
+def test_the_best_generator_of_an_extension_needs_no_study(study: Path, tmp_path: Path) -> None:
+    run = gantune.train(load_study(study, SHORT), tmp_path / "run")
+    before = run.best().generator().sample(3)
+    forget()
+    again = gantune.load(run.root)
+    with pytest.raises(UsageError, match="fourier is of an extension that is not loaded"):
+        again.best().stored_generator()
+    assert again.best().generator().sample(3).equal(before)
+
+
+def test_a_run_names_no_files(study: Path, tmp_path: Path) -> None:
+    """What its `study.yaml` says is not looked up elsewhere."""
+    with pytest.raises(UsageError, match="a run holds its extensions' text itself"):
+        load_run_study(study)
+    assert not (study.parent / "mark").exists()
+
+
+@pytest.mark.parametrize("name", ["../x.py", "/etc/x.py", "a\\nb", ""])
+def test_an_extension_that_is_kept_has_a_plain_name(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(f'name: a\nextensions: [{{name: "{name}", text: "1 / 0"}}]\n')
+    with pytest.raises(gantune.ConfigError, match=r"extensions\.0\.name"):
+        load_study(path)
+
+
+def test_a_large_extension_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.py"
+    path.write_text("#" * (MAX_BYTES + 1))
+    with pytest.raises(UsageError, match="larger than"):
+        read_extension(path)
+    (tmp_path / "zero.py").symlink_to("/dev/zero")
+    with pytest.raises(UsageError, match=r"larger than|owned by"):
+        read_extension(tmp_path / "zero.py")
+
+
+def test_nothing_of_an_extension_is_left_in_the_interpreter(study: Path) -> None:
+    """A failed one leaves no module behind."""
+    before = set(sys.modules)
+    code = study.parent / "ext" / "mine.py"
+    code.write_text(code.read_text() + "1 / 0\n")
+    with pytest.raises(UsageError, match="ZeroDivisionError"):
+        load_study(study)
+    assert not [name for name in set(sys.modules) - before if name.startswith("gantune_extension")]

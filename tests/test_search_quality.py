@@ -1,0 +1,258 @@
+"""benchmarks/search_quality.py: its searches are the real ones, its figures are counted by hand."""
+
+import json
+import math
+import sys
+from collections.abc import Mapping
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import make_study
+from search_arms import ByHand, Gantune, Running, effective, tune_space
+from search_figures import (
+    Search,
+    best_so_far,
+    matrix,
+    paired_bootstrap,
+    ratio_at,
+    ratio_overall,
+    read_searches,
+    share_of_epochs,
+    write_searches,
+)
+from search_slots import Spent, simulate
+from search_surrogate import Curve, Recorded, Surrogate
+
+from gantune.api import Silent
+from gantune.checks import search_space
+from gantune.host import Host
+from gantune.paths import RunPaths
+from gantune.study import Study
+from gantune.tuning.conductor import Conductor
+from gantune.tuning.local import drive
+
+EPOCHS = 9
+
+
+def plan(**sections: Any) -> Study:
+    return make_study(
+        trial={"train": {"epochs": EPOCHS, "steps_per_epoch": 2, "batch_size": 8}},
+        scheduler={"grace_epochs": 1, "reduction_factor": 2},
+        sampler={"startup_trials": 3},
+        budget={"trials": 12},
+        **sections,
+    )
+
+
+class BySeed:
+    """The curves that a run has recorded, known by their trials' seeds."""
+
+    def __init__(self, conductor: Conductor) -> None:
+        self._curves = {}
+        for number, records in conductor.ledger.records.items():
+            objectives = tuple(record["objective"] for record in records)
+            self._curves[conductor.ledger.starts[number]["seed"]] = Curve(objectives)
+
+    def curve(self, values: Mapping[str, Any], seed: int) -> Curve:
+        return self._curves[seed]
+
+
+def decisions(conductor: Conductor) -> list[tuple[Any, ...]]:
+    """Of each trial: what was proposed, how long it was, how it ended."""
+    names = ("number", "parameters", "epochs", "status", "stopped_by", "objective")
+    return [tuple(row[name] for name in names) for _, row in sorted(conductor.ledger.ends.items())]
+
+
+def test_a_run_replayed_in_simulated_time_decides_as_it_did(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    real = Conductor(RunPaths(tmp_path / "real"), plan(), Silent())
+    drive(real, Host())
+    real.close()
+    arm = Gantune(plan(), tmp_path / "simulated")
+    # Had it let a trial go on that was stopped, it would have seen epochs without an objective.
+    spent = simulate(arm, BySeed(real), 10_000, slots=1)
+    arm.close()
+    assert decisions(arm.conductor) == decisions(real)
+    assert [(s.key.number, s.epoch, s.objective) for s in spent] == [
+        (number, index + 1, real.ledger.records[number][index]["objective"])
+        for number, index in real.ledger.order
+    ]
+    lengths = {len(records) for records in real.ledger.records.values()}
+    assert EPOCHS in lengths and len(lengths) > 1
+
+
+class Lengths:
+    """A search whose trials have given lengths; and the curve of every trial."""
+
+    def __init__(self, lengths: list[int]) -> None:
+        self._lengths = dict(enumerate(lengths))
+        self._next = 0
+
+    def ask(self) -> Running | None:
+        self._next += 1
+        return Running(self._next - 1, {}, 0) if self._next <= len(self._lengths) else None
+
+    def tell(self, trial: Running, epoch: int, curve: Curve) -> bool:
+        return epoch < self._lengths[trial.key]
+
+    def close(self) -> None: ...
+
+    def curve(self, values: Mapping[str, Any], seed: int) -> Curve:
+        return Curve((3.0, 2.0, 1.0))
+
+
+def test_slots_train_side_by_side() -> None:
+    arm = Lengths([2, 1, 3])
+    spent = simulate(arm, arm, 100, slots=2)
+    assert spent == [
+        Spent(0, 1, 3.0),
+        Spent(1, 1, 3.0),
+        Spent(0, 2, 2.0),
+        Spent(2, 1, 3.0),  # the second slot was free first
+        Spent(2, 2, 2.0),
+        Spent(2, 3, 1.0),
+    ]
+    again = Lengths([2, 1, 3])
+    assert simulate(again, again, 4, slots=2) == spent[:4]
+
+
+def toy(config: Mapping[str, Any], epoch: int) -> float:
+    """An objective that falls at first and is not monotone."""
+    distance = abs(math.log10(config["optimizer.generator.lr"]) + 3)
+    return float(distance + 1 / epoch + 0.3 * math.sin(epoch * (7 + 1e4 * config["x"])))
+
+
+class Toy:
+    """The curves of :func:`toy`."""
+
+    def curve(self, values: Mapping[str, Any], seed: int) -> Curve:
+        config = {"optimizer.generator.lr": values["optimizer.generator.lr"]}
+        config["x"] = values["optimizer.generator.beta1"]
+        return Curve(tuple(toy(config, epoch) for epoch in range(1, EPOCHS + 1)))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("standing_ray")
+def test_the_search_by_hand_is_that_of_ray_tune(tmp_path: Path) -> None:
+    import ray
+    from ray import cloudpickle, tune
+    from ray.tune.schedulers import ASHAScheduler
+    from ray.tune.search.optuna import OptunaSearch
+
+    study, trials = plan(), 14
+    metric, space = study.objective.metric, search_space(study)
+
+    def train(config: dict[str, Any]) -> None:
+        for epoch in range(1, EPOCHS + 1):
+            known = {**config, "x": config["optimizer.generator.beta1"]}
+            tune.report({metric: toy(known, epoch)})
+
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import tests
+    whole = {"cpu": ray.cluster_resources()["CPU"]}  # one trial at a time
+    results = tune.Tuner(
+        tune.with_resources(train, whole),
+        param_space=tune_space(space),
+        tune_config=tune.TuneConfig(
+            metric=metric,
+            mode="min",
+            num_samples=trials,
+            search_alg=OptunaSearch(seed=3),
+            scheduler=ASHAScheduler(max_t=EPOCHS, grace_period=1, reduction_factor=3),
+            reuse_actors=True,
+        ),
+        run_config=tune.RunConfig(storage_path=str(tmp_path), verbose=0),
+    ).fit()
+    real = [(effective(space, r.config), r.metrics["training_iteration"]) for r in results]
+
+    spent = simulate(arm := ByHand(study, 3, 1, 3), Toy(), 10_000, slots=1)
+    lengths = [max(s.epoch for s in spent if s.key == str(n)) for n in range(trials)]
+    assert [(arm.proposed[n], lengths[n]) for n in range(trials)] == real
+    assert len(set(lengths)) == 3
+
+
+def recorded(count: int) -> tuple[Study, Recorded]:
+    study = plan()
+    rng = np.random.default_rng(0)
+    values, curves = [], []
+    for _ in range(count):
+        lr, ratio = 10 ** rng.uniform(-5, -2), 10 ** rng.uniform(-1, 1)
+        point = {"optimizer.generator.lr": lr, "optimizer.discriminator.lr": ratio * lr}
+        values.append({**point, "optimizer.generator.beta1": rng.uniform(0, 0.9)})
+        curves.append(Toy().curve(values[-1], 0))
+        curves[-1] = Curve(tuple(v + 2 for v in curves[-1].objectives))
+    return study, Recorded(values, curves, "none")
+
+
+def test_a_surrogate_answers_with_recorded_curves() -> None:
+    study, trials = recorded(40)
+    surrogate = Surrogate(study, trials)
+    for values, curve in zip(trials.values, trials.curves, strict=True):
+        assert surrogate.curve(values, 12345) == curve
+    between = trials.values[0] | {"optimizer.generator.lr": 1e-3}
+    answers = {surrogate.curve(between, seed) for seed in range(50)}
+    assert 1 < len(answers) and answers <= set(trials.curves)
+
+
+def test_a_surrogate_knows_what_matters() -> None:
+    study, trials = recorded(120)
+    surrogate = Surrogate(study, trials)
+    for lr in (1e-5, 1e-4, 1e-3, 1e-2):
+        values = trials.values[0] | {"optimizer.generator.lr": lr}
+        near = [trials.values[n]["optimizer.generator.lr"] for n in surrogate.neighbours(values)]
+        assert abs(np.median(np.log10(near)) - math.log10(lr)) < 0.5
+
+
+def test_a_diverged_epoch_is_no_objective() -> None:
+    curve = Curve((3.0, 1.0, None), diverged=True)
+    assert [curve.objective(epoch) for epoch in (2, 3, 4)] == [1.0, None, None]
+    assert [curve.best(epoch) for epoch in (1, 3)] == [3.0, 1.0]
+    assert best_so_far([None, 3.0, None, 1.0, 2.0], 7) == (math.inf, 3.0, 3.0, 1.0, 1.0, 1.0, 1.0)
+
+
+def test_the_bootstrap_draws_seeds_in_pairs() -> None:
+    ours, other = np.array([[1.0], [2.0], [8.0]]), np.array([[1.0], [1.0], [1.0]])
+    logs = np.log([1, 2, 8])
+    # All 27 draws, each as likely as any other.
+    every = sorted(np.exp(np.mean(draw)) for draw in product(logs, repeat=3))
+    found = paired_bootstrap(ratio_at(1), [ours, other])
+    assert found.value == pytest.approx(16 ** (1 / 3))
+    assert (found.low, found.high) == pytest.approx((every[0], every[-1]))  # 1/27 > 2.5%
+    # What differs between seeds and not between searches is not in the interval.
+    assert paired_bootstrap(ratio_at(1), [ours, 2 * ours]) == pytest.approx((0.5, 0.5, 0.5))
+
+
+def test_epochs_until_the_others_last_median() -> None:
+    other = np.array([[9, 9, 9, 5], [9, 9, 9, 4], [9, 9, 9, 3.0]])
+    ours = np.array([[9, 5, 5, 5], [9, 4, 4, 4], [9, 9, 1, 1.0]])
+    assert share_of_epochs(ours, other) == 3 / 4  # medians 9, 5, 4, 4 against 4
+    assert share_of_epochs(other, other) == 1
+    assert share_of_epochs(other, ours - 1) == math.inf
+    assert ratio_overall(ours, ours * 3) == pytest.approx(1 / 3)
+
+
+def test_searches_are_read_as_they_were_written(tmp_path: Path) -> None:
+    searches = [
+        Search("digits", "trained", "random", 1, (math.inf, 5.0, 5.0, 2.0, 2.0)),
+        Search("digits", "trained", "random", 0, (7.0, 7.0, 7.0, 7.0, 6.0)),
+        Search("grid", "simulated", "by hand", 1, (1.0, 1.0)),
+    ]
+    write_searches(searches, tmp_path / "searches.parquet", "a machine")
+    found, machine = read_searches(tmp_path / "searches.parquet")
+    assert found == searches and machine == "a machine"
+    of_random = matrix(found, "digits", "trained", "random")
+    assert of_random.tolist() == [list(searches[1].best), list(searches[0].best)]
+
+
+def test_the_report_is_that_of_its_tables() -> None:
+    from search_text import REPORT_FILES, report_files
+
+    folder = Path(__file__).parent.parent / "reports" / "search_quality"
+    searches, machine = read_searches(folder / "searches.parquet")
+    files = report_files(folder, searches, machine)
+    assert set(files) == set(REPORT_FILES)
+    for name, text in files.items():
+        assert (folder / name).read_text(encoding="utf-8") == text
+    assert json.dumps(REPORT_FILES)
