@@ -20,7 +20,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from gantune.checkpoints import CheckpointWriter, claim_attempt, read_checkpoint
+from gantune.checkpoints import Checkpoint, CheckpointWriter, claim_attempt, read_checkpoint
 from gantune.config import TrialConfig
 from gantune.diagnosis.context import context_of
 from gantune.diagnosis.verdicts import Watch
@@ -33,7 +33,7 @@ from gantune.engine.engine import (
     sample_latents,
 )
 from gantune.engine.materials import Materials, make_materials, materials_key
-from gantune.engine.state import Tensors, flatten, unflatten
+from gantune.engine.state import State, Tensors, flatten, unflatten
 from gantune.errors import CheckpointError, StorageError
 from gantune.goals import metric_of
 from gantune.paths import picture_name, samples_of
@@ -112,12 +112,7 @@ class Host:
             trial = _Open(engine.open(spec, None, 0), engine, last, best, watch)
         else:
             meta = checkpoint.meta
-            # Validated first: a field that is newer than the checkpoint has its default.
-            if TrialConfig.model_validate(meta["config"]) != spec.config:
-                message = f"{checkpoint.path} is of another configuration of this trial"
-                raise CheckpointError(message)
-            state = unflatten(safetensors.torch.load(checkpoint.data))
-            lane = engine.open(spec, state, meta["epoch"])
+            lane = engine.open(spec, _restore(checkpoint, spec), meta["epoch"])
             records, steps = meta["records"], meta["steps"]
             # Whoever asks may have missed what the last attempt handed out: send it all again.
             status = meta["status"]
@@ -173,6 +168,19 @@ class Host:
             del self._materials[key]
             for engine in [known for known in self._engines if known[0] == key]:
                 del self._engines[engine]
+
+
+def _restore(checkpoint: Checkpoint, spec: TrialSpec) -> State:
+    """A trial's state from its checkpoint; runs nothing of the file's."""
+    try:
+        # Validated first: a field that is newer than the checkpoint has its default.
+        config = TrialConfig.model_validate(checkpoint.meta["config"])
+        state = unflatten(safetensors.torch.load(checkpoint.data))
+    except (safetensors.SafetensorError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{checkpoint.path} is damaged: {error}") from None
+    if config != spec.config:
+        raise CheckpointError(f"{checkpoint.path} is of another configuration of this trial")
+    return state
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from gantune.errors import CheckpointError, UsageError
 from gantune.loader import open_study
 from gantune.lock import is_held
 from gantune.parts.foreign import UNLOADED
-from gantune.paths import RunPaths
+from gantune.paths import RunPaths, refuse_linked
 from gantune.records import read_table
 from gantune.runinfo import read_info
 from gantune.study import Study
@@ -153,6 +153,7 @@ class Run:
             raise UsageError(message)
 
     def _at_best(self, number: int) -> BestTrial:
+        refuse_linked(self._paths.best(number), self.root)
         checkpoint = read_checkpoint(self._paths.best(number))
         if checkpoint is None:
             folder = self._paths.best(number)
@@ -161,20 +162,24 @@ class Run:
                 f"theirs (checkpoint.keep_top); it can be trained again: "
                 f"`gantune train {self.root} --trial {number}`"
             )
-        shape = checkpoint.meta.get("sample_shape")
-        return BestTrial(
-            number=number,
-            # Of a trial that is not over the checkpoint can be ahead of the tables.
-            objective=float(checkpoint.meta["record"]["objective"]),
-            epoch=int(checkpoint.meta["epoch"]),
-            parameters=self.parameters(number),
-            config=TrialConfig.model_validate(checkpoint.meta["config"], context=UNLOADED),
-            record=checkpoint.meta["record"],
-            sample_shape=None if shape is None else tuple(shape),
-            checkpoint=checkpoint.path,
-            study_file=self._paths.study,
-            extensions=self.study.extensions,
-        )
+        try:
+            shape = checkpoint.meta.get("sample_shape")
+            return BestTrial(
+                number=number,
+                # Of a trial that is not over the checkpoint can be ahead of the tables.
+                objective=float(checkpoint.meta["record"]["objective"]),
+                epoch=int(checkpoint.meta["epoch"]),
+                parameters=self.parameters(number),
+                config=TrialConfig.model_validate(checkpoint.meta["config"], context=UNLOADED),
+                record=dict(checkpoint.meta["record"]),
+                sample_shape=None if shape is None else tuple(int(side) for side in shape),
+                checkpoint=checkpoint.path,
+                study_file=self._paths.study,
+                extensions=self.study.extensions,
+            )
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+            message = f"the description beside {checkpoint.path} is damaged: {error}"
+            raise CheckpointError(message) from None
 
     def parameters(self, number: int) -> dict[str, Any]:
         """A trial's searched paths and their values."""

@@ -24,7 +24,9 @@ def marking(folder: Path) -> Path:
     extension = folder / "ext" / "mine.py"
     extension.parent.mkdir(parents=True)
     text = (SPACES / "extensions" / "fourier.py").read_text()
-    extension.write_text(f"{text}\nimport pathlib\npathlib.Path({str(folder / 'mark')!r}).touch()\n")
+    extension.write_text(
+        f"{text}\nimport pathlib\npathlib.Path({str(folder / 'mark')!r}).touch()\n"
+    )
     study = folder / "study.yaml"
     shipped = (SPACES / "user_extension.yaml").read_text()
     study.write_text(shipped.replace("extensions/fourier.py", "ext/mine.py"))
@@ -129,7 +131,7 @@ def test_a_large_extension_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="larger than"):
         read_extension(path)
     (tmp_path / "zero.py").symlink_to("/dev/zero")
-    with pytest.raises(UsageError, match="larger than|owned by"):
+    with pytest.raises(UsageError, match=r"larger than|owned by"):
         read_extension(tmp_path / "zero.py")
 
 
