@@ -68,11 +68,13 @@ def _read(path: Path) -> Checkpoint | None:
         try:
             meta = read_json(path)
             weights = path.with_name(Path(meta["weights"]).name)
+            if weights.exists() and not weights.is_file():
+                return None
             data = weights.read_bytes()
             whole = hashlib.sha256(data).hexdigest() == meta["sha256"]
         except FileNotFoundError:
             continue  # replaced between reading the two: read the new ones
-        except (GantuneError, OSError, KeyError, TypeError):
+        except (GantuneError, OSError, KeyError, TypeError, ValueError):
             return None
         return Checkpoint(data, meta, weights) if whole else None
     return None

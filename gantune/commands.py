@@ -57,9 +57,10 @@ def stop(
     """End a running study, or one of its trials, cleanly, from another terminal."""
     from gantune.analysis.run import load
     from gantune.lock import is_held
-    from gantune.paths import RunPaths
+    from gantune.paths import RunPaths, refuse_links
 
     paths = RunPaths(find_run(run, runs_dir))
+    refuse_links(paths)
     if not is_held(paths.lock):
         raise UsageError(f"{paths.root} is not running")
     if trial is not None:
@@ -154,9 +155,10 @@ def evaluate(
     """Score a trial's checkpoint again, with more samples and an interval."""
     from gantune.display import show_evaluation
     from gantune.evaluate import evaluate as evaluate_trial
-    from gantune.paths import RunPaths
+    from gantune.paths import RunPaths, refuse_links
     from gantune.storage import write_json
 
+    refuse_links(RunPaths(find_run(run, runs_dir)))
     loaded, best = find_trial(run, trial, runs_dir)
     found = evaluate_trial(best, samples, repeats)
     path = RunPaths(loaded.root).evaluation(best.number)
@@ -202,10 +204,11 @@ def prune(
 
 def change_concurrency(root: Path, trials: int) -> None:
     """Tells the process that drives a run how many trials may run at once from now on."""
-    from gantune.paths import RunPaths
+    from gantune.paths import RunPaths, refuse_links
     from gantune.storage import write_atomically
 
     paths = RunPaths(root)
+    refuse_links(paths)
     paths.control.mkdir(exist_ok=True)
     write_atomically(paths.concurrency, str(trials).encode())
     typer.echo(f"{root} is running; from now on with at most {trials} at once")

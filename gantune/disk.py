@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from gantune.checkpoints import remove_checkpoint
 from gantune.goals import front
 from gantune.lock import hold_lock
-from gantune.paths import RunPaths
+from gantune.paths import RunPaths, refuse_links
 from gantune.records import read_table
 from gantune.study import Checkpoints, Study
 
@@ -117,8 +117,9 @@ def prune(paths: RunPaths, study: Study, keep_top: int | None, *, keep_last: boo
         keep_last: Whether completed ones among them can be trained on.
 
     Raises:
-        UsageError: A process drives the run.
+        UsageError: A process drives the run, or a link leads out of it.
     """
+    refuse_links(paths)
     with hold_lock(paths.lock):
         rows = read_table(paths.table("trials")).to_pylist()
         ends = {row["number"]: row for row in rows if row["status"] != "running"}

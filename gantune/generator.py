@@ -17,6 +17,9 @@ from gantune.errors import CheckpointError, UsageError
 BATCH = 1000
 """Samples that are made at once."""
 
+MAX_SIDE = 8192
+"""Channels, height and width of a sample, at most."""
+
 _PARAMS, _BUFFERS = "params/", "buffers/"
 
 
@@ -128,6 +131,8 @@ def read_generator(path: Path, config: TrialConfig, sample_shape: tuple[int, ...
         weights = safetensors.torch.load(path.read_bytes())
     except (OSError, safetensors.SafetensorError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}") from None
+    if len(sample_shape) not in (1, 3) or not all(0 < side <= MAX_SIDE for side in sample_shape):
+        raise CheckpointError(f"{path}: {sample_shape} is no shape of a sample")
     try:
         return Generator(config, sample_shape, weights)
     except CheckpointError as error:

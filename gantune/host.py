@@ -16,12 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import safetensors.torch
 import torch
 from torch import Tensor
 
 from gantune.checkpoints import CheckpointWriter, claim_attempt, read_checkpoint
-from gantune.config import TrialConfig
 from gantune.diagnosis.context import context_of
 from gantune.diagnosis.verdicts import Watch
 from gantune.engine.engine import (
@@ -34,8 +32,9 @@ from gantune.engine.engine import (
 )
 from gantune.engine.materials import Materials, make_materials, materials_key
 from gantune.engine.memory import memory_errors
-from gantune.engine.state import Tensors, flatten, unflatten
-from gantune.errors import CheckpointError, StorageError
+from gantune.engine.state import Tensors, flatten
+from gantune.engine.stored import encode, restore
+from gantune.errors import StorageError
 from gantune.goals import metric_of
 from gantune.paths import picture_name, samples_of
 from gantune.pictures import picture_to_png, samples_to_picture
@@ -118,12 +117,7 @@ class Host:
             trial = _Open(engine.open(spec, None, 0), engine, last, best, watch)
         else:
             meta = checkpoint.meta
-            # Validated first: a field that is newer than the checkpoint has its default.
-            if TrialConfig.model_validate(meta["config"]) != spec.config:
-                message = f"{checkpoint.path} is of another configuration of this trial"
-                raise CheckpointError(message)
-            state = unflatten(safetensors.torch.load(checkpoint.data))
-            lane = engine.open(spec, state, meta["epoch"])
+            lane = engine.open(spec, restore(checkpoint, spec.config), meta["epoch"])
             records, steps = meta["records"], meta["steps"]
             # Whoever asks may have missed what the last attempt handed out: send it all again.
             status = meta["status"]
@@ -265,7 +259,7 @@ def _write_best(trial: _Open, weights: Tensors, about: Record) -> None:
     assert record is not None, "weights are the best of a record with a value"
     shape = trial.engine.sample_shape
     meta = {**about, "epoch": record["epoch"], "sample_shape": shape, "record": record}
-    trial.best.write(_encode(weights), meta)
+    trial.best.write(encode(weights), meta)
 
 
 def _write_last(trial: _Open, about: Record) -> None:
@@ -283,15 +277,10 @@ def _write_last(trial: _Open, about: Record) -> None:
         "steps": trial.steps,
     }
     if is_due:
-        trial.last.write(_encode(flatten(trial.lane.state)), meta)
+        trial.last.write(encode(flatten(trial.lane.state)), meta)
         trial.saved = saved
     else:
         trial.last.amend(meta)
-
-
-def _encode(tensors: Tensors) -> bytes:
-    owned = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
-    return bytes(safetensors.torch.save(owned))
 
 
 def worker_name() -> str:

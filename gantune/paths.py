@@ -1,6 +1,8 @@
 """Names the files of a run."""
 
+import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,6 +91,54 @@ class RunPaths:
     def error(self, number: int) -> Path:
         """The traceback of a trial that failed."""
         return self.trial(number) / "error.txt"
+
+
+def refuse_links(paths: RunPaths) -> None:
+    """Refuses a run directory from which a symbolic link leads out.
+
+    Whoever writes into it, or removes from it, would do so somewhere else. The directory itself may
+    be a link: its user has named it.
+
+    Raises:
+        UsageError: A file or a folder of it is a link; names it.
+    """
+    for folder in [paths.root, paths.control, *_folders(paths)]:
+        if folder.is_symlink() and folder != paths.root:
+            _refuse(folder)
+        for path in folder.iterdir() if folder.is_dir() else ():
+            if path.is_symlink():
+                _refuse(path)
+
+
+def refuse_linked(folder: Path, root: Path) -> None:
+    """Refuses one folder of a run where a link leads to it, or a file of it is a link.
+
+    Raises:
+        UsageError: One does; names it.
+    """
+    inside = [folder, *folder.parents]
+    for path in inside[: inside.index(root)]:
+        if path.is_symlink():
+            _refuse(path)
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.is_symlink():
+            _refuse(path)
+
+
+def _folders(paths: RunPaths) -> Iterator[Path]:
+    """Folders that a run writes into; Ray's own are made anew with each session."""
+    yield from (paths.table(name) for name in ("epochs", "trials", "steps"))
+    yield from (paths.ray, paths.root / "tensorboard")
+    for folder in paths.root.glob("t*/[0-9][0-9][0-9][0-9][0-9]*"):
+        yield folder
+        yield from (folder / name for name in ("best", "last", "samples"))
+
+
+def _refuse(path: Path) -> None:
+    raise UsageError(
+        f"{path} is a symbolic link to {os.readlink(path)}: a run keeps to its own directory; "
+        "put the files themselves there, or mount what they are on"
+    )
 
 
 def samples_of(trial_folder: Path) -> Path:

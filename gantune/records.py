@@ -13,7 +13,8 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 
 from gantune.columns import EPOCHS, STEPS, TRIALS, Column
-from gantune.storage import sync_folder, write_atomically
+from gantune.errors import GantuneError
+from gantune.storage import parse_mapping, sync_folder, write_atomically
 
 Row = Mapping[str, Any]
 
@@ -34,8 +35,21 @@ def arrow_schema(columns: Sequence[Column]) -> pa.Schema:
 MOST_BATCHES = 1000
 """Batches of a segment, after which it is rewritten as few: many small ones load slowly."""
 
-TORN = (StopIteration, EOFError, pa.ArrowInvalid, OSError)
-"""What Arrow raises on a stream that ends in the middle of a batch."""
+TORN = (StopIteration, EOFError, pa.ArrowException, OSError, ValueError)
+"""What Arrow raises on a stream that ends in the middle of a batch, or is damaged."""
+
+BEGIN = b"\xff\xff\xff\xff"
+"""The first bytes of every segment."""
+
+NEEDED = {
+    "epochs": ("number", "epoch"),
+    "trials": ("number", "status", "parameters"),
+    "steps": ("number", "step"),
+}
+"""Columns that are null in no row."""
+
+MAPPINGS = {"epochs": "extra_metrics", "trials": "parameters"}
+"""Columns of JSON objects."""
 
 SCHEMAS = {
     "epochs": arrow_schema(EPOCHS),
@@ -99,25 +113,46 @@ def read_table(folder: Path) -> pa.Table:
 
     Raises:
         OSError: A segment cannot be read.
+        GantuneError: A segment is no table, or of other columns; names it.
     """
     schema = SCHEMAS[folder.name]
-    segments = [_conform(_whole_batches(data, schema), schema) for data in _read_segments(folder)]
+    segments = [_read_segment(path, data, schema) for path, data in _read_segments(folder)]
     # As one chunk: a run that goes on has a batch for every few rows, on which all else is slow.
     return pa.concat_tables([schema.empty_table(), *segments]).combine_chunks()
 
 
-def _read_segments(folder: Path) -> list[bytes]:
+def _read_segments(folder: Path) -> list[tuple[Path, bytes]]:
     while True:
         try:
-            return [path.read_bytes() for path in _segments(folder)]
+            paths = [path for path in _segments(folder) if path.is_file()]
+            return [(path, path.read_bytes()) for path in paths]
         except FileNotFoundError:
             continue  # compacted between listing and reading: list again
+
+
+def _read_segment(path: Path, data: bytes, schema: pa.Schema) -> pa.Table:
+    if not data.startswith(BEGIN[: len(data)]):
+        raise GantuneError(f"{path} is damaged: it is no table")
+    try:
+        table = _conform(_whole_batches(data, schema), schema)
+    except (pa.ArrowException, ValueError, KeyError) as error:
+        raise GantuneError(f"{path} is damaged: {error}") from None
+    for name in NEEDED[path.parent.name]:
+        if table.column(name).null_count:
+            raise GantuneError(f"{path} is damaged: a row has no {name}")
+    if mapping := MAPPINGS.get(path.parent.name):
+        for text in table.column(mapping).drop_null().unique().to_pylist():
+            parse_mapping(text, path)
+    return table
 
 
 def _whole_batches(data: bytes, schema: pa.Schema) -> pa.Table:
     """A segment's batches; without a torn last one, which a crash while writing leaves."""
     try:
-        return pa.ipc.open_stream(data).read_all()
+        table = pa.ipc.open_stream(data).read_all()
+        # Offsets that point anywhere else would be followed by whoever reads the values.
+        table.validate(full=True)
+        return table
     except TORN:
         batches = list(_batches_before_the_torn(data))
         return pa.Table.from_batches(batches) if batches else schema.empty_table()
@@ -127,7 +162,9 @@ def _batches_before_the_torn(data: bytes) -> Iterator[pa.RecordBatch]:
     try:
         reader = pa.ipc.open_stream(data)
         while True:
-            yield reader.read_next_batch()
+            batch = reader.read_next_batch()
+            batch.validate(full=True)
+            yield batch
     except TORN:
         return
 

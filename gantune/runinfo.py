@@ -8,15 +8,54 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import BaseModel, ValidationError
+
 from gantune.errors import GantuneError
 from gantune.storage import read_json, write_json
 
 FORMAT = 1
 """Raised when a reader of an older version could not open the run."""
 
+MAX_BYTES = 20_000_000
+"""Of ``run.json``: thousands of sessions, or dozens with large extensions."""
+
 PACKAGES = ("gantune", "torch", "ray", "optuna", "numpy")
 
 RunStatus = Literal["running", "finished", "stopped", "interrupted", "failed"]
+
+
+class _Features(BaseModel):
+    name: str
+    hash: str
+    accuracy: float | None
+    samples: int
+
+
+class _WarmStart(BaseModel):
+    run: str
+    trials: int
+    left_out: int
+    reason: str | None
+
+
+class _Session(BaseModel):
+    started_at: datetime
+    ended_at: datetime | None = None
+    versions: dict[str, str | None] = {}
+    features: _Features | None = None
+    samples: int | None = None
+    extensions: dict[str, str] = {}
+    study: dict[str, Any] = {}
+    warm_start: _WarmStart | None = None
+
+
+class _Info(BaseModel):
+    """What readers of ``run.json`` count on; versions before and after know more, or less."""
+
+    format: int = 0
+    status: str = "interrupted"
+    created_at: datetime | None = None
+    sessions: list[_Session] = []
 
 
 def now() -> str:
@@ -99,9 +138,17 @@ def read_info(path: Path) -> dict[str, Any]:
     """
     if not path.exists():
         return {}
+    if path.stat().st_size > MAX_BYTES:
+        raise GantuneError(f"{path} is damaged: it is larger than {MAX_BYTES:,} bytes")
     info = read_json(path)
     if not isinstance(info, dict):
         raise GantuneError(f"{path} is damaged: it holds no mapping")
-    if info.get("format", 0) > FORMAT:
+    try:
+        known = _Info.model_validate(info)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise GantuneError(f"{path} is damaged: {where}: {first['msg']}") from None
+    if known.format > FORMAT:
         raise GantuneError(f"{path.parent} was written by a newer gantune; update to open it")
     return info

@@ -46,7 +46,7 @@ HEAVY = {
     # Its importance evaluators; tuning has the samplers.
     "optuna": {"report", "tuning", "analysis"},
     "torch": {"metrics", "engine", "host", "generator", "evaluate"},
-    "safetensors": {"metrics", "host", "generator"},
+    "safetensors": {"metrics", "engine", "generator"},
     "pandas": {"analysis", "display", "report"},
     "jinja2": {"report"},
     "plotly": {"report"},

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gantune.analysis.notebook import trial_to_html
+from gantune.checkpoints import Checkpoint
 from gantune.config import TrialConfig
 from gantune.errors import CheckpointError
 from gantune.extensions import Extension, activate_kept
@@ -76,3 +77,43 @@ class BestTrial:
 
     def _repr_html_(self) -> str:
         return trial_to_html(self)
+
+
+def best_of(
+    checkpoint: Checkpoint,
+    number: int,
+    parameters: dict[str, Any],
+    study_file: Path,
+    extensions: tuple[Extension, ...],
+) -> BestTrial:
+    """A trial as the description beside its checkpoint says.
+
+    Args:
+        checkpoint: Of its best epoch.
+        number: Its number.
+        parameters: Searched paths and their values.
+        study_file: Of its run.
+        extensions: Of its run's study.
+
+    Raises:
+        CheckpointError: The description is damaged.
+    """
+    meta = checkpoint.meta
+    try:
+        shape = meta.get("sample_shape")
+        return BestTrial(
+            number=number,
+            # Of a trial that is not over the checkpoint can be ahead of the tables.
+            objective=float(meta["record"]["objective"]),
+            epoch=int(meta["epoch"]),
+            parameters=parameters,
+            config=TrialConfig.model_validate(meta["config"], context=UNLOADED),
+            record=dict(meta["record"]),
+            sample_shape=None if shape is None else tuple(int(side) for side in shape),
+            checkpoint=checkpoint.path,
+            study_file=study_file,
+            extensions=extensions,
+        )
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+        message = f"the description beside {checkpoint.path} is damaged: {error}"
+        raise CheckpointError(message) from None

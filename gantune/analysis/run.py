@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pyarrow as pa
 
-from gantune.analysis.best import BestTrial
+from gantune.analysis.best import BestTrial, best_of
 from gantune.analysis.failures import failures
 from gantune.analysis.frames import to_epochs, to_steps, to_trials, with_records_so_far
 from gantune.analysis.measured import MeasuredIn, measured_in
@@ -19,12 +19,10 @@ from gantune.analysis.ranked import pareto
 from gantune.analysis.recorded import repeats
 from gantune.analysis.seeds import Seeds, best_number, is_confirmed, seeds
 from gantune.checkpoints import read_checkpoint
-from gantune.config import TrialConfig
 from gantune.errors import CheckpointError, UsageError
 from gantune.loader import open_study
 from gantune.lock import is_held
-from gantune.parts.foreign import UNLOADED
-from gantune.paths import RunPaths
+from gantune.paths import RunPaths, refuse_linked
 from gantune.records import read_table
 from gantune.remote import Remote, is_remote, open_remote
 from gantune.runinfo import read_info
@@ -183,6 +181,7 @@ class Run:
 
     def _at_best(self, number: int) -> BestTrial:
         folder = self.local(self._paths.best(number))
+        refuse_linked(folder, self.root)
         checkpoint = read_checkpoint(folder)
         if checkpoint is None:
             raise CheckpointError(
@@ -190,20 +189,8 @@ class Run:
                 f"theirs (checkpoint.keep_top); it can be trained again: "
                 f"`gantune train {self.place} --trial {number}`"
             )
-        shape = checkpoint.meta.get("sample_shape")
-        return BestTrial(
-            number=number,
-            # Of a trial that is not over the checkpoint can be ahead of the tables.
-            objective=float(checkpoint.meta["record"]["objective"]),
-            epoch=int(checkpoint.meta["epoch"]),
-            parameters=self.parameters(number),
-            config=TrialConfig.model_validate(checkpoint.meta["config"], context=UNLOADED),
-            record=checkpoint.meta["record"],
-            sample_shape=None if shape is None else tuple(shape),
-            checkpoint=checkpoint.path,
-            study_file=self._paths.study,
-            extensions=self.study.extensions,
-        )
+        parameters, study = self.parameters(number), self.study
+        return best_of(checkpoint, number, parameters, self._paths.study, study.extensions)
 
     def parameters(self, number: int) -> dict[str, Any]:
         """A trial's searched paths and their values."""

@@ -10,7 +10,7 @@ from gantune.checks import within_grid
 from gantune.errors import UsageError
 from gantune.loader import load_run_study
 from gantune.lock import hold_lock
-from gantune.paths import RunPaths, run_paths
+from gantune.paths import RunPaths, refuse_links, run_paths
 from gantune.runinfo import begin_session
 from gantune.study import Study
 from gantune.tuning.cluster import count_slots, local_ray
@@ -96,13 +96,15 @@ def resume_run(
         trust: Whether its study's extensions are run where the run is another user's.
 
     Raises:
-        UsageError: There is no such run, its study was changed, the extension is no more than it
-            had, its extensions are another user's, or another process drives it.
+        UsageError: There is no such run, a link leads out of it, its study was changed, the
+            extension is no more than it had, its extensions are another user's, or another process
+            drives it.
         RunError: It could not go on.
     """
     paths = RunPaths(root)
     if not paths.study.is_file():
         raise UsageError(f"{root} is no run: it has no {paths.study.name}")
+    refuse_links(paths)
     study = load_run_study(paths.study, trust=trust)
     check_loggers(study)
     with hold_lock(paths.lock):  # refuse at once, before Ray takes its time

@@ -1,0 +1,169 @@
+"""Readers of damaged files give a clean result or a message, never another exception.
+
+Half a thousand cases in `make test`, ten thousand in `make test-long`, the readers together.
+"""
+
+import hashlib
+import io
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from conftest import make_study
+from damage import damaged_bytes, damaged_tree
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from rich.console import Console
+
+import gantune
+from gantune.checkpoints import read_checkpoint
+from gantune.display import show_run, show_runs, show_trial
+from gantune.errors import GantuneError
+from gantune.loader import load_study, open_study
+from gantune.paths import RunPaths
+
+
+def shares(of_500: int) -> pytest.MarkDecorator:
+    """A reader's share of the cases, in both."""
+    counts = [
+        pytest.param(of_500, marks=pytest.mark.slow),
+        pytest.param(20 * of_500, marks=pytest.mark.long),
+    ]
+    return pytest.mark.parametrize("cases", counts)
+
+
+def fuzz(cases: int, check: Callable[..., None], *strategies: Any) -> None:
+    """Runs a check on so many cases; the same ones each time."""
+    run = settings(
+        max_examples=cases,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
+    )
+    run(given(*strategies)(check))()
+
+
+def answered(use: Callable[[], object]) -> None:
+    """A result, or an error that is meant for people."""
+    try:
+        use()
+    except GantuneError as error:
+        assert str(error)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real run of one trial with three epochs."""
+    study = make_study(trial={"train": {"epochs": 3, "steps_per_epoch": 2, "batch_size": 8}})
+    return gantune.train(study, tmp_path_factory.mktemp("runs") / "run").root
+
+
+STUDY: dict[str, Any] = {
+    "name": "tiny",
+    "trial": {
+        "data": {"name": "ring", "points": 200},
+        "generator": {"name": "mlp", "hidden": [8], "latent_dim": 2},
+        "discriminator": {"name": "mlp", "hidden": [8], "norm": "none"},
+        "loss": {"name": "hinge"},
+        "penalty": {"name": "r1", "weight": 1.0},
+        "optimizer": {"generator": {"name": "adam", "lr": 1e-4, "beta1": 0.5}},
+        "train": {"epochs": 4, "steps_per_epoch": 2, "batch_size": 8},
+        "eval": {"samples": 50},
+    },
+    "search": {
+        "optimizer.generator.lr": {"log_uniform": [1e-5, 1e-2]},
+        "optimizer.discriminator.lr": {"log_uniform": [0.1, 10], "times": "optimizer.generator.lr"},
+        "generator.hidden": {"choice": [[8], [16, 8]]},
+        "penalty.weight": {"uniform": [0, 2], "when": {"loss.name": ["hinge"]}},
+        "loss.name": {"choice": ["hinge", "minimax"]},
+    },
+    "start": [{"generator.hidden": [8]}],
+    "objective": {"metric": "frechet_distance", "goal": "minimize"},
+    "constraints": ["coverage >= 0.5"],
+    "sampler": {"name": "tpe", "seed": 0},
+    "scheduler": {"name": "asha", "grace_epochs": 1},
+    "budget": {"trials": 4},
+    "stop": {"verdicts": ["mode_collapse"]},
+    "confirm": {"top": 1, "seeds": 2},
+}
+
+
+@shares(200)
+def test_study_files(cases: int, tmp_path: Path) -> None:
+    """Trees near a valid one, and damaged text of it; also as the study of a run."""
+    path = tmp_path / "study.yaml"
+    text = yaml.safe_dump(STUDY, sort_keys=False)
+    path.write_text(text)
+    load_study(path)
+    trees = damaged_tree(STUDY).map(lambda tree: yaml.safe_dump(tree, sort_keys=False).encode())
+
+    def check(data: bytes) -> None:
+        path.write_bytes(data)
+        answered(lambda: load_study(path))
+        answered(lambda: open_study(path))
+
+    fuzz(cases, check, st.one_of(trees, trees, damaged_bytes(text.encode())))
+
+
+@shares(100)
+def test_tables_and_notes(cases: int, run: Path, tmp_path: Path) -> None:
+    """Every file that `list` and `show` read."""
+    root = Path(shutil.copytree(run, tmp_path / "runs" / "run"))
+    files = [
+        path for name in ("epochs", "trials", "steps") for path in (root / name).glob("*.arrow")
+    ]
+    files += [root / "run.json", root / "study.yaml", root / "lock"]
+    whole = {path: path.read_bytes() for path in files}
+    info = json.loads(whole[root / "run.json"])
+
+    def look() -> None:
+        console = Console(file=io.StringIO(), width=160)
+        show_runs(root.parent, console)
+        loaded = gantune.load(root)
+        assert loaded.steps is not None
+        show_run(loaded, console)
+        show_trial(loaded, 0, console)
+
+    def check(case: tuple[Path, bytes]) -> None:
+        path, data = case
+        path.write_bytes(data)
+        try:
+            answered(look)
+        finally:
+            path.write_bytes(whole[path])
+
+    damaged = st.sampled_from(files).flatmap(
+        lambda path: st.tuples(st.just(path), damaged_bytes(whole[path]))
+    )
+    notes = damaged_tree(info).map(lambda tree: (root / "run.json", json.dumps(tree).encode()))
+    fuzz(cases, check, st.one_of(damaged, damaged, notes))
+
+
+@shares(200)
+def test_checkpoints(cases: int, run: Path, tmp_path: Path) -> None:
+    """Weights and their description, also with a seal that fits the damage."""
+    root = Path(shutil.copytree(run, tmp_path / "run"))
+    best = RunPaths(root).best(0)
+    (meta_file,), (weights_file,) = best.glob("meta-*.json"), best.glob("*.safetensors")
+    meta, weights = json.loads(meta_file.read_text()), weights_file.read_bytes()
+    loaded = gantune.load(root)
+
+    def look() -> None:
+        read_checkpoint(best)
+        loaded.best().generator().sample(2)
+
+    def check(tree: Any, data: bytes, sealed: bool) -> None:
+        if sealed and isinstance(tree, dict):
+            tree = {**tree, "sha256": hashlib.sha256(data).hexdigest()}
+        meta_file.write_text(json.dumps(tree))
+        weights_file.write_bytes(data)
+        answered(look)
+
+    trees = st.one_of(st.just(meta), damaged_tree(meta))
+    damaged = st.one_of(st.just(weights), damaged_bytes(weights))
+    fuzz(cases, check, trees, damaged, st.booleans())
