@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -86,7 +87,8 @@ def check_shared(root: Path) -> None:
     """Raises UsageError where a node of the cluster does not see the run's directory.
 
     A trial goes on from its ``last`` on whatever node it is put on next: all of them have to see
-    the same files.
+    the same files. They look for one that was never there before: a directory of the same name on
+    a node's own disk is not taken for it.
     """
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -95,13 +97,16 @@ def check_shared(root: Path) -> None:
     if len(nodes) == 1:
         return  # this one
     sees = ray.remote(num_cpus=0)(_sees).options
-    asked = {
-        node["NodeManagerHostname"]: sees(
-            scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-        ).remote(str(root))
-        for node in nodes
-    }
-    blind = sorted(host for host, answer in asked.items() if not ray.get(answer))
+    sign = root / f".sign-{uuid.uuid4().hex}"
+    sign.touch()
+    try:
+        strategies = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in nodes]
+        answers = ray.get([sees(scheduling_strategy=s).remote(str(sign)) for s in strategies])
+    finally:
+        sign.unlink()
+    # Nodes in containers can have one host name.
+    pairs = zip(nodes, answers, strict=True)
+    blind = sorted({node["NodeManagerHostname"] for node, sees_it in pairs if not sees_it})
     if blind:
         raise UsageError(
             f"{root} is not there on {', '.join(blind)}: on several nodes a run needs a directory "
@@ -110,4 +115,4 @@ def check_shared(root: Path) -> None:
 
 
 def _sees(path: str) -> bool:
-    return os.path.isdir(path)
+    return os.path.isfile(path)

@@ -1,5 +1,6 @@
 """A Ray cluster that is already there, and addresses where none is."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -86,3 +87,62 @@ def test_a_study_runs_on_two_nodes_of_a_cluster(tmp_path: Path) -> None:
     code = CLUSTER.format(tests=str(Path(__file__).parent.parent), runs=str(tmp_path))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "status finished workers 2 slots 2 repeats 2" in done.stdout, done.stderr
+
+
+APART = """
+import subprocess, sys, time
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+import ray
+from ray.cluster_utils import Cluster
+from conftest import make_study
+import gantune
+from gantune.errors import UsageError
+
+runs = Path({runs!r})
+cluster = Cluster(initialize_head=True, head_node_args={{"num_cpus": 1}})
+# On its own disk the other node has a directory of the run's name.
+hide = f"mount -t tmpfs none {{runs}} && mkdir {{runs}}/tiny && exec "
+start = f"{{sys.executable}} -m ray.scripts.scripts start --block --num-cpus 1 --address "
+node = subprocess.Popen(["unshare", "-rm", "sh", "-c", hide + start + cluster.address])
+try:
+    ray.init(address=cluster.address, logging_level="ERROR")
+    end = time.monotonic() + 120
+    while len(ray.nodes()) < 2:
+        assert time.monotonic() < end and node.poll() is None, "there is no second node"
+        time.sleep(0.2)
+    ray.shutdown()
+    try:
+        gantune.run(make_study(), runs_dir=runs, address=cluster.address)
+    except UsageError as error:
+        print(f"refused: {{error}}")
+finally:
+    node.terminate()
+    node.wait()
+    cluster.shutdown()
+"""
+
+
+def has_namespaces(folder: Path) -> bool:
+    command = ["unshare", "-rm", "mount", "-t", "tmpfs", "none", str(folder)]
+    try:
+        return subprocess.run(command, capture_output=True).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.slow
+def test_a_node_that_does_not_see_the_run_is_named_before_any_trial(tmp_path: Path) -> None:
+    """The second node's file system is another where the runs are: it is in a namespace."""
+    runs = tmp_path / "runs"
+    runs.mkdir()
+    if not has_namespaces(runs):
+        pytest.skip("needs unshare, and the right to make namespaces")
+    code = APART.format(tests=str(Path(__file__).parent.parent), runs=str(runs))
+    environment = {**os.environ, "RAY_AUTH_MODE": "disabled"}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert f"refused: {runs / 'tiny'} is not there on {socket.gethostname()}" in done.stdout, (
+        done.stdout + done.stderr
+    )
+    assert [path.name for path in (runs / "tiny").iterdir()] == ["study.yaml"]
