@@ -32,7 +32,7 @@ def samples_to_picture(samples: NDArray[np.float32], data: AnyData) -> Image.Ima
         data: The data set that they imitate: it sets the frame around points.
     """
     if samples.ndim == 2:
-        return _scatter(samples, _reach(data))
+        return _scatter(samples, half_side(data))
     return _grid(samples)
 
 
@@ -117,7 +117,7 @@ def _scatter(points: NDArray[np.float32], reach: float) -> Image.Image:
     return Image.fromarray(canvas)
 
 
-def _reach(data: AnyData) -> float:
+def half_side(data: AnyData) -> float:
     """Half the side of a frame that holds a mixture with room around it."""
     if isinstance(data, Ring):
         return 1.5 * data.radius + 3 * data.std

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from gantune.parts.data import Grid as MixtureGrid
 from gantune.parts.data import Ring
 from gantune.paths import RunPaths
-from gantune.pictures import _reach
+from gantune.pictures import half_side
 from gantune.report.drawing import Drawing
 from gantune.report.figures_confirmed import front_figure, seeds_figure
 from gantune.report.figures_modes import (
@@ -120,7 +120,7 @@ def _scatters(material: Material) -> Iterator[Figure]:
     if not isinstance(data, Ring | MixtureGrid) or not material.real or not material.real.centers:
         return
     caption = "Dots are samples, rings the true modes. A ring without dots is a mode that is lost."
-    reach, centers = _reach(data), material.real.centers
+    reach, centers = half_side(data), material.real.centers
     for histogram in material.histograms:
         assert histogram.number is not None
         files = picture_epochs(RunPaths(material.run.root), histogram.number)

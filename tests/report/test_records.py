@@ -234,4 +234,5 @@ def test_the_answer_of_seeds_says_what_they_tell_apart() -> None:
     )
     open_ = Confirmed(3, (best, base), (Pair(3, 0, -4.0, -9.0, 1.0, False),))
     assert "do not tell apart" in plain(confirmed_lead(open_, "frechet_distance", "minimize"))
-    assert "No configuration" in plain(confirmed_lead(Confirmed(None, (), ()), "modes", "maximize"))
+    nobody = Confirmed(None, (), ())
+    assert "Every configuration fails" in plain(confirmed_lead(nobody, "modes", "maximize"))
