@@ -43,6 +43,7 @@ LAYERS = [
 # Who may import what is heavy, at all or within a function.
 HEAVY = {
     "ray": {"tuning"},
+    "aiohttp": {"tuning"},
     # Its importance evaluators; tuning has the samplers.
     "optuna": {"report", "tuning", "analysis"},
     "torch": {"metrics", "engine", "host", "generator", "evaluate"},

@@ -129,6 +129,12 @@ def test_what_is_no_head_is_refused_at_once(address: str, message: str) -> None:
         check_head(address)
 
 
+def test_without_rays_job_client_the_pip_line_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "aiohttp", None)  # as where it is not installed
+    with pytest.raises(UsageError, match=r"pip install 'gantune\[cluster\]'"):
+        check_head("http://127.0.0.1:9")
+
+
 def test_another_server_is_no_head(other_server: str) -> None:
     with pytest.raises(UsageError, match="no Ray dashboard"):
         check_head(other_server)
