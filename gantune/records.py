@@ -65,35 +65,35 @@ class TableWriter:
         """Opens a new segment. ``folder``'s name is the table's name."""
         folder.mkdir(parents=True, exist_ok=True)
         self._schema = SCHEMAS[folder.name]
-        self._last = max((int(path.stem) for path in _segments(folder)), default=0)
-        self._folder, self._batches = folder, 0
+        last = max((int(path.stem) for path in _segments(folder)), default=0)
+        # Opened on the first append: a session that adds nothing leaves nothing behind.
+        self._path = folder / f"{last + 1:06d}.arrow"
         self._open: tuple[BinaryIO, Any] | None = None
+        self._batches = 0
 
     def append(self, rows: Sequence[Row]) -> None:
         """Appends rows (dicts of column values; absent columns are null) as one batch."""
         if not rows:
             return
         batch = pa.RecordBatch.from_pylist(list(rows), schema=self._schema)
-        # Opened on the first append: a session that adds nothing leaves nothing behind.
-        file, writer = self._open = self._open or self._new_segment()
+        if self._open is None:
+            created = open(self._path, "xb")
+            sync_folder(self._path.parent)
+            self._open = created, pa.ipc.new_stream(created, self._schema)
+        file, writer = self._open
         writer.write_batch(batch)
         file.flush()
         os.fsync(file.fileno())
         self._batches += 1
         if self._batches == MOST_BATCHES:
-            self.close()
-            data = self._segment.read_bytes()
-            _rewrite(self._segment, _whole_batches(data, self._schema))
+            self._begin_another()
 
-    @property
-    def _segment(self) -> Path:
-        return self._folder / f"{self._last:06d}.arrow"
-
-    def _new_segment(self) -> tuple[BinaryIO, Any]:
-        self._last, self._batches = self._last + 1, 0
-        created = open(self._segment, "xb")
-        sync_folder(self._folder)
-        return created, pa.ipc.new_stream(created, self._schema)
+    def _begin_another(self) -> None:
+        """Ends the segment, joins its batches and turns to a new one."""
+        self.close()
+        _rewrite(self._path, _whole_batches(self._path.read_bytes(), self._schema))
+        self._path = self._path.with_name(f"{int(self._path.stem) + 1:06d}.arrow")
+        self._batches = 0
 
     def close(self) -> None:
         """Ends the segment."""

