@@ -1,10 +1,14 @@
 """Ray, started for one run: on this machine only, quiet, with no more than it needs."""
 
 import os
+import secrets
+import stat
 import sys
+import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from gantune.errors import UsageError
 from gantune.study import Resources, Study
@@ -48,6 +52,7 @@ def local_ray() -> Iterator[None]:
                 f"{_LOOPBACK}=0 before importing ray to keep it on this machine",
                 stacklevel=2,
             )
+        keep_token_private()
         ray.init(
             address="local",
             num_cpus=_usable_cpus(),
@@ -60,6 +65,37 @@ def local_ray() -> Iterator[None]:
             yield
         finally:
             ray.shutdown()
+
+
+def keep_token_private() -> None:
+    """Makes the token that Ray's processes know each other by readable by its owner only.
+
+    Ray itself makes it by the umask. Where it cannot be made, Ray says so.
+    """
+    if os.environ.get("RAY_AUTH_MODE", "token").lower() != "token" or _has_own_token():
+        return
+    path = Path.home() / ".ray" / "auth_token"
+    with suppress(OSError):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            _make_token(path)
+        if stat.S_IMODE(path.stat().st_mode) & 0o077:
+            path.chmod(0o600)
+
+
+def _has_own_token() -> bool:
+    return bool({"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & set(os.environ))
+
+
+def _make_token(path: Path) -> None:
+    """Whole from the first moment on: another process may begin at the same time."""
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent)  # readable by its owner only
+    try:
+        with open(descriptor, "w") as file:
+            file.write(secrets.token_hex(32))
+        os.link(temporary, path)
+    finally:
+        os.unlink(temporary)
 
 
 def _usable_cpus() -> int | None:

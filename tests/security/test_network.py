@@ -1,0 +1,112 @@
+"""What a running study opens to others: nothing beyond loopback, and nothing without the token."""
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+from test_cli import LONG, TINY, call, end, epochs_on_disk, kill_driver, sets, start, wait_for
+
+from gantune.tuning.cluster import keep_token_private
+
+LOOPBACK = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def at_home(home: Path) -> dict[str, str]:
+    """The environment of somebody with another home, who has no token."""
+    own = {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"}
+    return {**{k: v for k, v in os.environ.items() if k not in own}, "HOME": str(home)}
+
+
+def asks(address: str, home: Path) -> "subprocess.CompletedProcess[str]":
+    """Asks a running Ray how it is."""
+    code = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address]
+    return subprocess.run(code, env=at_home(home), capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.slow
+def test_a_running_study_is_on_loopback_and_asks_for_its_token(tmp_path: Path) -> None:
+    """In a home of its own, and with a umask that lets everybody read."""
+    home, other = tmp_path / "home", tmp_path / "other"
+    home.mkdir(), other.mkdir()
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    process = start(
+        "run",
+        "tiny.yaml",
+        *sets([*LONG, "train.epochs=20000"]),
+        cwd=tmp_path,
+        env=at_home(home),
+        preexec_fn=lambda: os.umask(0) and None,
+    )
+    try:
+        wait_for(lambda: epochs_on_disk(tmp_path / "runs" / "tiny") > 0, 120)
+        driver = psutil.Process(process.pid)
+        tree = [driver, *driver.children(recursive=True)]
+        listening = [(p, c.laddr) for p in tree for c in p.net_connections("inet") if not c.raddr]
+        assert listening and {address.ip for _, address in listening} <= LOOPBACK, listening
+        # Ray keeps a process of the dashboard's without pages and without the Jobs API.
+        assert 8265 not in {address.port for _, address in listening}
+        commands = [" ".join(p.cmdline()) for p in tree]
+        for command in [c for c in commands if "dashboard/dashboard.py" in c]:
+            assert "--disable-frontend" in command and "JobHead" not in command
+            assert "--modules-to-load=UsageStatsHead" in command
+
+        token = home / ".ray" / "auth_token"
+        assert mode(token) == 0o600 and len(token.read_text()) == 64
+        server = [address for p, address in listening if "gcs_server" in p.name()]
+        address = f"127.0.0.1:{server[0].port}"
+        assert asks(address, home).returncode == 0
+        refused = asks(address, other)
+        assert refused.returncode != 0 and "token" in (refused.stdout + refused.stderr).lower()
+    finally:
+        end(kill_driver(process))
+
+
+def test_a_token_that_others_can_read_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    keep_token_private()
+    token = tmp_path / ".ray" / "auth_token"
+    made = token.read_text()
+    assert mode(token) == 0o600 and len(made) == 64
+    assert [path.name for path in token.parent.iterdir()] == ["auth_token"]
+    token.chmod(0o644)
+    keep_token_private()
+    assert mode(token) == 0o600 and token.read_text() == made
+    token.unlink()
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "x" * 64)
+    keep_token_private()
+    assert not token.exists()
+
+
+@pytest.mark.slow
+def test_dashboards_listen_on_loopback(tmp_path: Path) -> None:
+    """`gantune dashboard` is for who sits here; it says where."""
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    assert (
+        call("train", "tiny.yaml", "--set", "loggers=[tensorboard]", cwd=tmp_path).returncode == 0
+    )
+    process = start("dashboard", "tiny", "--tensorboard", "--port", "18231", cwd=tmp_path)
+    tree: list[psutil.Process] = []
+
+    def listens() -> set[str]:
+        nonlocal tree
+        tree = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+        return {c.laddr.ip for p in tree for c in p.net_connections("inet") if not c.raddr}
+
+    try:
+        wait_for(listens)
+        assert listens() <= LOOPBACK
+    finally:
+        end(tree)
+        process.communicate()

@@ -1,0 +1,175 @@
+"""Opening results never executes anything: pickles in every file of a run are not loaded."""
+
+import json
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from test_cli import TINY, call
+
+from gantune.paths import RunPaths
+
+pytestmark = pytest.mark.slow
+
+
+def pickle_that_marks(mark: Path) -> bytes:
+    """By hand: `posix.system("touch MARK")` when it is loaded."""
+    return f"cposix\nsystem\n(S'touch {mark}'\ntR.".encode()
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of Ray's with all its files."""
+    folder = tmp_path_factory.mktemp("study")
+    (folder / "tiny.yaml").write_text(TINY)
+    done = call("run", "tiny.yaml", "--trials", "2", "--no-report", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder / "runs" / "tiny"
+
+
+@pytest.fixture
+def root(finished: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(finished, tmp_path / "runs" / "tiny"))
+
+
+@pytest.fixture
+def mark(tmp_path: Path) -> Path:
+    return tmp_path / "mark"
+
+
+def test_the_pickle_marks(mark: Path) -> None:
+    code = "import pickle, sys; pickle.loads(sys.stdin.buffer.read())"
+    command = [sys.executable, "-c", code]
+    subprocess.run(command, input=pickle_that_marks(mark), check=True)
+    assert mark.exists()
+
+
+COMMANDS: list[list[str]] = [
+    ["list"],
+    ["show", "tiny"],
+    ["show", "tiny", "0"],
+    ["report", "tiny", "--out", "page"],
+    ["compare", "tiny", "other"],
+    ["export", "tiny", "--out", "exported"],
+    ["sample", "tiny", "--out", "a.png"],
+    ["prune", "tiny"],
+    ["resume", "tiny", "--trials", "+1", "--no-report"],
+]
+
+
+def plant_beside(root: Path, mark: Path) -> None:
+    """All of Ray's files are pickles, and so are files beside every file of ours."""
+    data = pickle_that_marks(mark)
+    fallback = {"_type": "CLOUDPICKLE_FALLBACK", "value": data.hex()}
+    sessions = [*(root / "tune").glob("session-*"), root / "tune" / "session-002"]
+    for session in sessions:
+        session.mkdir(exist_ok=True)
+        for path in [path for path in session.rglob("*") if path.is_file()]:
+            path.write_bytes(data)
+        for name in (
+            "tuner.pkl",
+            "trainable.pkl",
+            "searcher-state-x.pkl",
+            "search_gen_state-x.json",
+        ):
+            (session / name).write_bytes(data)
+        state = {
+            "trial_data": [[json.dumps(fallback), json.dumps(fallback)]],
+            "runner_data": fallback,
+        }
+        (session / "experiment_state-2026-01-01_00-00-00.json").write_text(json.dumps(state))
+    for folder in [root, *(path for path in root.rglob("*") if path.is_dir())]:
+        for name in ("params.pkl", "checkpoint.pt", ".metadata.pkl", "__init__.py", "conftest.py"):
+            code = f"import pathlib; pathlib.Path({str(mark)!r}).touch()\n".encode()
+            (folder / name).write_bytes(code if name.endswith(".py") else data)
+    info = json.loads((root / "run.json").read_text())
+    (root / "run.json").write_text(json.dumps({**info, "planted": fallback}))
+
+
+def test_planted_beside_a_runs_own_files(root: Path, mark: Path, tmp_path: Path) -> None:
+    """They change nothing: every command does what it does without them."""
+    shutil.copytree(root, tmp_path / "runs" / "other")
+    plant_beside(root, mark)
+    for command in COMMANDS:
+        done = call(*command, cwd=tmp_path)
+        assert done.returncode == 0, (command, done.stderr)
+        assert not mark.exists(), command
+
+
+def as_torch_file(path: Path, data: bytes) -> None:
+    """What `torch.load` would open, with our pickle in it."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", data)
+        archive.writestr("archive/version", "3\n")
+
+
+def replaced(root: Path, what: str, mark: Path) -> list[Path]:
+    """Puts pickles in the place of a run's own files."""
+    paths, data = RunPaths(root), pickle_that_marks(mark)
+    files = {
+        "tables": list(paths.root.glob("*/*.arrow")),
+        "weights": list(paths.root.glob("trials/*/*/*.safetensors")),
+        "descriptions": list(paths.root.glob("trials/*/*/meta-*.json")),
+        "journal": [paths.journal],
+        "notes": [paths.info],
+        "study": [paths.study],
+    }[what]
+    assert files
+    for path in files:
+        if what == "weights":
+            as_torch_file(path, data)
+        else:
+            path.write_bytes(data)
+    return files
+
+
+OPENS = {
+    "tables": {"show", "report", "compare", "export", "sample", "prune", "resume"},
+    "weights": {"show", "export", "sample"},
+    "descriptions": {"show", "export", "sample"},
+    "journal": {"resume"},
+    "notes": {"show", "report", "compare", "export", "sample", "resume"},
+    "study": {"show", "report", "compare", "export", "sample", "prune", "resume"},
+}
+"""Which commands need the files, and say so; the others do without."""
+
+
+IN_ONE_PROCESS = """
+import contextlib, io, json, sys
+from gantune.cli import main
+for command in json.loads(sys.argv[1]):
+    sys.argv, code, said = ["gantune", *command], 0, io.StringIO()
+    with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
+        try:
+            main()
+        except SystemExit as error:
+            code = error.code
+    print(json.dumps([command[0], code, said.getvalue()]), flush=True)
+"""
+
+
+@pytest.mark.parametrize("what", OPENS)
+def test_planted_in_the_place_of(root: Path, what: str, mark: Path, tmp_path: Path) -> None:
+    """The damaged file is named; no traceback. One process for all commands: Ray starts seldom."""
+    shutil.copytree(root, tmp_path / "runs" / "other")
+    files = replaced(root, what, mark)
+    names = {str(path.relative_to(tmp_path)) for path in files}
+    names |= {str(path.parent.relative_to(tmp_path)) for path in files if "trials" in path.parts}
+    commands = [
+        c
+        for c in COMMANDS
+        if c != ["show", "tiny", "0"] and (c[0] != "resume" or c[0] in OPENS[what])
+    ]
+    code = [sys.executable, "-c", IN_ONE_PROCESS, json.dumps(commands)]
+    done = subprocess.run(code, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert not mark.exists()
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [command for command, _, _ in answers] == [command[0] for command in commands]
+    for command, status, said in answers:
+        if command in OPENS[what]:
+            assert status in (1, 2) and any(name in said for name in names), (command, said)
+        else:
+            assert status in (0, None), (command, said)
