@@ -139,7 +139,7 @@ def test_a_node_that_does_not_see_the_run_is_named_before_any_trial(tmp_path: Pa
     if not has_namespaces(runs):
         pytest.skip("needs unshare, and the right to make namespaces")
     code = APART.format(tests=str(Path(__file__).parent.parent), runs=str(runs))
-    environment = {**os.environ, "RAY_AUTH_MODE": "disabled"}
+    environment = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123abcd" * 8}
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert f"refused: {runs / 'tiny'} is not there on {socket.gethostname()}" in done.stdout, (
