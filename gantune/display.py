@@ -87,10 +87,10 @@ def show_runs(runs_dir: Path, console: Console) -> None:
     for root in roots:
         try:
             run = load(root)
+            best = run.trials["objective"].dropna()
         except GantuneError as error:
             table.add_row(root.name, "unreadable", "", "", "", "", str(error).splitlines()[0])
             continue
-        best = run.trials["objective"].dropna()
         lower = run.study.objective.direction == "minimize"
         value = (best.min() if lower else best.max()) if len(best) else None
         created = str(run.info.get("created_at", ""))[:16].replace("T", " ")

@@ -1,5 +1,6 @@
 """Optuna's study in the run's journal: opened after any crash, told the truth."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
+from gantune.errors import GantuneError
 from gantune.goals import Goal
 from gantune.tuning.outcome import Outcome, Status
 from gantune.tuning.told import Told
@@ -30,7 +32,11 @@ def open_journal(
 
     A kill in the middle of a write leaves a torn last line, behind which Optuna would append and
     lose, and a lock file for which it would wait half a minute.
+
+    Raises:
+        GantuneError: It is damaged.
     """
+    _refuse_damaged(path)
     cut_torn_line(path)
     path.with_name(path.name + ".lock").unlink(missing_ok=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -41,6 +47,18 @@ def open_journal(
         sampler=sampler,
         load_if_exists=True,
     )
+
+
+def _refuse_damaged(path: Path) -> None:
+    if not path.exists():
+        return
+    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
+        try:
+            is_entry = isinstance(json.loads(line), dict)
+        except (ValueError, RecursionError):
+            is_entry = False
+        if not is_entry:
+            raise GantuneError(f"{path} is damaged: line {number} is no entry of a journal")
 
 
 def cut_torn_line(path: Path) -> None:
