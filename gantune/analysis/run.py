@@ -131,14 +131,12 @@ class Run:
         Raises:
             RunError: No trial has a value yet.
         """
-        scored = self.epochs.dropna(subset=["objective"])
-        if scored.empty:
+        values = self.epochs["objective"]
+        if values.isna().all():
             raise RunError(f"{self.place}: no trial has a {self.study.objective.metric} yet")
+        # Of equal values the first: rows are in order of trials and epochs.
         lower = self.study.objective.direction == "minimize"
-        row = scored.sort_values(
-            ["objective", "number", "epoch"], ascending=[lower, True, True]
-        ).iloc[0]
-        return int(row["number"])
+        return int(self.epochs["number"][values.idxmin() if lower else values.idxmax()])
 
     def trial(self, number: int) -> BestTrial:
         """A trial at its best epoch.
