@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tables import completed, write_run
 
 import gantune
 from gantune.config import all_paths
@@ -75,6 +76,26 @@ def test_opening_results_runs_no_foreign_code(tmp_path: Path) -> None:
     assert f"gantune_extension_{source}" not in sys.modules
     # Going on does run it, and finds the same configuration.
     assert load_study(path).trial.model_dump() == study.trial.model_dump()
+
+
+def test_options_of_an_unloaded_extension_are_asked_about(tmp_path: Path) -> None:
+    """What mattered and what failed, by paths that nothing here knows."""
+    study = load_study(SPACES / "user_extension.yaml")
+    rows = []
+    for number in range(12):
+        waves, name = [4, 16, 64][number % 3], ["tempered", "non_saturating"][number % 2]
+        point = {"generator.waves": waves, "loss.name": name, "optimizer.generator.lr": 1e-3}
+        if name == "tempered":
+            point["loss.temperature"] = 0.5 + 0.1 * number
+        rows.append(completed(number, waves + 0.1 * number, point))
+    write_run(tmp_path / "run", study, rows)
+    for extras in EXTRAS.values():
+        extras.clear()
+    EXTRA_METRICS.clear()
+    run = gantune.load(tmp_path / "run")
+    shares = run.importance()
+    assert shares.index[0] == "generator.waves" and set(shares.index) == set(study.search)
+    assert run.failures("loss.temperature")["trials"].sum() == 6
 
 
 def test_a_run_opens_when_its_data_is_gone(tmp_path: Path, mnist10k: Path) -> None:

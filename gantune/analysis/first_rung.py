@@ -39,7 +39,7 @@ def values_at_first_rung(run: Recorded) -> "pd.Series[float]":
 def _at_rung(run: Recorded) -> "pd.Series[float]":
     """Best objective so far of the trials that came to the first rung undiverged."""
     epochs, rungs = epochs_of_search(run), run.study.rungs
-    if getattr(run.study.scheduler, "unit", None) == "seconds":
+    if rungs and getattr(run.study.scheduler, "unit", None) == "seconds":
         is_there = epochs["wall_s"] >= rungs[0]
     else:
         is_there = (epochs["rung"] == 0).fillna(False)

@@ -22,8 +22,8 @@ def to_epochs(table: pa.Table) -> pd.DataFrame:
     frame = frame.sort_values(["number", "epoch"], ignore_index=True)
     if frame["extra_metrics"].isna().all():
         return frame
-    texts = frame["extra_metrics"].fillna("{}").to_list()
-    rows = [json.loads(text) for text in texts]
+    # As one text: a call for each of a million takes seconds.
+    rows = json.loads(f"[{','.join(frame['extra_metrics'].fillna('{}'))}]")
     names = list(dict.fromkeys(name for row in rows for name in row))
     return frame.assign(**{name: _column([row.get(name) for row in rows]) for name in names})
 

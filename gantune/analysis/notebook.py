@@ -64,9 +64,9 @@ def run_to_html(run: ShownRun) -> str:
     except RunError:
         rows.append(("best", f"no {run.study.objective.metric} yet"))
     else:
-        scored = run.epochs[run.epochs["number"] == number].dropna(subset=["objective"])
+        values = run.epochs.loc[run.epochs["number"] == number, "objective"]
         lower = run.study.objective.direction == "minimize"
-        record = scored.sort_values(["objective", "epoch"], ascending=[lower, True]).iloc[0]
+        record = run.epochs.loc[values.idxmin() if lower else values.idxmax()]
         value = f"{run.study.objective.metric} {record['objective']:.4g}"
         rows.append(("best", f"trial {number}, {value}, epoch {record['epoch']}"))
         parameters = run.parameters(number)

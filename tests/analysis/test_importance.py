@@ -383,3 +383,13 @@ def test_the_values_at_the_first_rung_are_those_of_a_loop(
     found = values_at_first_rung(run)
     assert found.to_dict() == expected and len(expected) > 15
     assert list(found.index) == sorted(expected)
+
+
+def test_rungs_in_seconds_beyond_the_end_are_none(tmp_path: Path) -> None:
+    scheduler = {"unit": "seconds", "grace_seconds": 9, "max_seconds": 9}
+    study = make_study(search={G_LR: LR}, scheduler=scheduler)
+    assert study.rungs == ()
+    rows = [completed(n, float(n), {G_LR: 1e-3}) for n in range(3)]
+    epochs = [{"number": 0, "epoch": 1, "wall_s": 9.5, "objective": 7.0, "best_objective": 7.0}]
+    found = values_at_first_rung(write_run(tmp_path / "r", study, rows, epochs))
+    assert found.to_dict() == {0: 0.0, 1: 1.0, 2: 2.0}
