@@ -61,14 +61,12 @@ def run_to_html(run: ShownRun) -> str:
     parameters: Mapping[str, Any] = {}
     try:
         number = run.best_number()
-    except RunError:
-        rows.append(("best", f"no {run.study.objective.metric} yet"))
+    except RunError as error:
+        rows.append(("best", str(error)))
     else:
-        values = run.epochs.loc[run.epochs["number"] == number, "objective"]
-        lower = run.study.objective.direction == "minimize"
-        record = run.epochs.loc[values.idxmin() if lower else values.idxmax()]
-        value = f"{run.study.objective.metric} {record['objective']:.4g}"
-        rows.append(("best", f"trial {number}, {value}, epoch {record['epoch']}"))
+        row = trials[trials["number"] == number].iloc[0]
+        value = f"{run.study.objective.metric} {row['objective']:.4g}"
+        rows.append(("best", f"trial {number}, {value}, epoch {row['best_epoch']}"))
         parameters = run.parameters(number)
     return _table(f"run {run.name}", [*rows, *_listed(parameters)])
 

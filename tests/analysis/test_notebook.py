@@ -94,4 +94,4 @@ def test_a_run_of_a_hostile_name(tmp_path: Path) -> None:
     run = write_run(tmp_path / "<img src=x onerror=alert(1)>", unrung({}), [])
     shown = read(run._repr_html_()).text
     assert "<img src=x onerror=alert(1)>" in shown
-    assert "no frechet_distance yet" in shown and "none yet" in shown
+    assert "no trial has a frechet_distance yet" in shown and "none yet" in shown

@@ -23,6 +23,7 @@ from gantune.tuning.conductor import Conductor
 from gantune.tuning.local import drive
 from gantune.tuning.rungs import Rungs
 from gantune.tuning.sampler import Seeded
+from gantune.tuning.specs import make_spec
 
 # A process that dies closes no files.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -314,14 +315,13 @@ def test_a_configuration_that_turns_out_invalid_fails_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The checks before the start sample the space; a hole in it can be met later."""
-    spec_of = Conductor._spec
 
-    def holes(self: Conductor, start: Any, config: Any) -> Any:
+    def holes(paths: RunPaths, plan: Study, start: Any, config: Any) -> Any:
         if start["number"] in (0, 2):
             config = with_values(config, {"optimizer.generator.lr": -1.0})
-        return spec_of(self, start, config)
+        return make_spec(paths, plan, start, config)
 
-    monkeypatch.setattr(Conductor, "_spec", holes)
+    monkeypatch.setattr("gantune.tuning.conductor.make_spec", holes)
     run_to_its_end(tmp_path, study(4))
     found = tables(tmp_path)
     ends = {row["number"]: row for row in found["trials"] if row["status"] != "running"}

@@ -139,8 +139,7 @@ def crashing(crasher: Crasher) -> Iterator[None]:
     write_weights, write_meta = checkpoints.write_atomically, checkpoints.write_json
 
     def table(self: TableWriter, rows: Any) -> None:
-        segment = f"{self._last + (self._open is None):06d}.arrow"
-        for _ in crasher.at(self._folder / segment) if rows else ():
+        for _ in crasher.at(self._path) if rows else ():
             append(self, rows)
 
     def weights(path: Path, data: bytes) -> None:
