@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from browser import complaints, open_browser, open_trials, resize, visit
@@ -13,6 +14,12 @@ from gantune.report.write import write_report
 pytestmark = pytest.mark.long
 
 
+def busy(driver: Any) -> float:
+    """Seconds of processor time that the page's own thread has used; other work does not count."""
+    found = driver.execute_cdp_cmd("Performance.getMetrics", {})["metrics"]
+    return float({metric["name"]: metric["value"] for metric in found}["TaskDuration"])
+
+
 def test_a_thousand_trials_of_a_hundred_epochs(tmp_path: Path) -> None:
     root = make_run(tmp_path / "run", trials=1000, epochs=100, pictures=20)
     begun = time.process_time()
@@ -22,13 +29,13 @@ def test_a_thousand_trials_of_a_hundred_epochs(tmp_path: Path) -> None:
     assert page.stat().st_size < 15e6
     with open_browser() as driver:
         resize(driver, 1440)
+        driver.execute_cdp_cmd("Performance.enable", {"timeDomain": "threadTicks"})
         visit(driver, page)
-        timing = "const t = performance.getEntriesByType('navigation')[0]; return t.loadEventEnd"
-        assert driver.execute_script(timing) < 3000
-        begun = time.perf_counter()
+        assert busy(driver) < 3
         assert open_trials(driver, 1) == 1
-        driver.find_element("css selector", "#table thead th:first-child button").click()
-        assert time.perf_counter() - begun < 3
+        driver.execute_script("document.querySelector('#table thead button').click()")
+        assert driver.execute_script("return document.querySelector('#table tbody tr').id")
+        assert busy(driver) < 6
         assert complaints(driver) == []
 
 
