@@ -64,9 +64,10 @@ def run_to_html(run: ShownRun) -> str:
     except RunError:
         rows.append(("best", f"no {run.study.objective.metric} yet"))
     else:
-        values = run.epochs.loc[run.epochs["number"] == number, "objective"]
+        records = run.epochs[run.epochs["number"] == number]
+        values = records["objective"]
         lower = run.study.objective.direction == "minimize"
-        record = run.epochs.loc[values.idxmin() if lower else values.idxmax()]
+        record = records.iloc[int(values.argmin() if lower else values.argmax())]
         value = f"{run.study.objective.metric} {record['objective']:.4g}"
         rows.append(("best", f"trial {number}, {value}, epoch {record['epoch']}"))
         parameters = run.parameters(number)

@@ -136,7 +136,8 @@ class Run:
             raise RunError(f"{self.place}: no trial has a {self.study.objective.metric} yet")
         # Of equal values the first: rows are in order of trials and epochs.
         lower = self.study.objective.direction == "minimize"
-        return int(self.epochs["number"][values.idxmin() if lower else values.idxmax()])
+        at = int(values.argmin() if lower else values.argmax())
+        return int(self.epochs["number"].iloc[at])
 
     def trial(self, number: int) -> BestTrial:
         """A trial at its best epoch.
