@@ -1,6 +1,5 @@
 """benchmarks/search_quality.py: its searches are the real ones, its figures are counted by hand."""
 
-import json
 import math
 import sys
 from collections.abc import Mapping
@@ -244,15 +243,3 @@ def test_searches_are_read_as_they_were_written(tmp_path: Path) -> None:
     assert found == searches and machine == "a machine"
     of_random = matrix(found, "digits", "trained", "random")
     assert of_random.tolist() == [list(searches[1].best), list(searches[0].best)]
-
-
-def test_the_report_is_that_of_its_tables() -> None:
-    from search_text import REPORT_FILES, report_files
-
-    folder = Path(__file__).parent.parent / "reports" / "search_quality"
-    searches, machine = read_searches(folder / "searches.parquet")
-    files = report_files(folder, searches, machine)
-    assert set(files) == set(REPORT_FILES)
-    for name, text in files.items():
-        assert (folder / name).read_text(encoding="utf-8") == text
-    assert json.dumps(REPORT_FILES)

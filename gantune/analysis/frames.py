@@ -23,7 +23,8 @@ def to_epochs(table: pa.Table) -> pd.DataFrame:
     if frame["extra_metrics"].isna().all():
         return frame
     # As one text: a call for each of a million takes seconds.
-    rows = json.loads(f"[{','.join(frame['extra_metrics'].fillna('{}'))}]")
+    texts = frame["extra_metrics"].fillna("{}").to_list()
+    rows = json.loads(f"[{','.join(texts)}]")
     names = list(dict.fromkeys(name for row in rows for name in row))
     return frame.assign(**{name: _column([row.get(name) for row in rows]) for name in names})
 
