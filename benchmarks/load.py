@@ -4,9 +4,9 @@
 
 The tables are made up and written by the project's own writer: once as a run's end leaves them, as
 one segment of large batches, and once as they are while it goes on, a batch for every few records.
-Counted are the CPU seconds of `gantune.load` with its frames of trials and epochs, the best of three,
-in turns with the least that it could be: pyarrow alone reading the same files of epochs and turning
-them into pandas. The last column is the ratio.
+Counted are the CPU seconds of `gantune.load` with its frames of trials and epochs, the best of
+three, in turns with the least that it could be: pyarrow alone reading the same files of epochs and
+turning them into pandas. The last column is the ratio.
 """
 
 import argparse
@@ -152,7 +152,7 @@ def main() -> None:
         "",
         f"{describe()}.",
         "",
-        f"| trials of {EPOCHS_EACH} epochs | table | CPU seconds | times pyarrow and pandas alone |",
+        f"| trials of {EPOCHS_EACH} epochs | table | CPU seconds | against pyarrow alone |",
         "|---|---|---|---|",
     ]
     load(make_run(Path(tempfile.mkdtemp()) / "warm", 5, 10, closed=True))
