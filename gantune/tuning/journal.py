@@ -1,7 +1,9 @@
 """Optuna's study in the run's journal: opened after any crash, told the truth."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import optuna
 from optuna.samplers import BaseSampler
@@ -20,6 +22,37 @@ _STATES = {
 }
 
 
+class _Lines(JournalFileBackend):
+    """The journal's file, to which many lines can be written at once: each write is synced."""
+
+    _held: list[dict[str, Any]] | None = None
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Holds lines back, then writes them all; none of them is read before."""
+        held = self._held = []
+        try:
+            yield
+        finally:
+            self._held = None
+        if held:
+            self.append_logs(held)
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        if self._held is None:
+            super().append_logs(logs)
+        else:
+            self._held += logs
+
+
+class _Journal(JournalStorage):
+    """A journal that knows its file."""
+
+    def __init__(self, path: Path) -> None:
+        self.lines = _Lines(str(path))
+        super().__init__(self.lines)
+
+
 def open_journal(path: Path, name: str, direction: Goal, sampler: BaseSampler) -> optuna.Study:
     """Opens or creates the study. The caller holds the run's lock.
 
@@ -30,7 +63,7 @@ def open_journal(path: Path, name: str, direction: Goal, sampler: BaseSampler) -
     path.with_name(path.name + ".lock").unlink(missing_ok=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna.create_study(
-        storage=JournalStorage(JournalFileBackend(str(path))),
+        storage=_Journal(path),
         study_name=name,
         direction=direction,
         sampler=sampler,
@@ -64,6 +97,11 @@ def _trial_id(study: optuna.Study, number: int) -> int:
     return storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
 
 
+def _at_once(study: optuna.Study) -> AbstractContextManager[None]:
+    assert isinstance(study._storage, _Journal)
+    return study._storage.lines.at_once()
+
+
 def tell(
     study: optuna.Study, number: int, values: Sequence[tuple[int, float]], outcome: Outcome
 ) -> None:
@@ -83,11 +121,12 @@ def tell(
     if frozen.state.is_finished():
         return
     trial = running_trial(study, number)
-    trial.set_user_attr("status", outcome.status)
-    if outcome.status in ("completed", "stopped"):
-        for epoch, value in values:
-            if epoch not in frozen.intermediate_values:
-                trial.report(value, epoch)
+    with _at_once(study):
+        trial.set_user_attr("status", outcome.status)
+        if outcome.status in ("completed", "stopped"):
+            for epoch, value in values:
+                if epoch not in frozen.intermediate_values:
+                    trial.report(value, epoch)
     state = _STATES[outcome.status]
     if state == TrialState.COMPLETE:
         if values:
