@@ -1,7 +1,8 @@
 """Optuna's study in the run's journal: opened after any crash, told the truth."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,37 @@ _STATES = {
 }
 
 
+class _Lines(JournalFileBackend):
+    """The journal's file, to which many lines can be written at once: each write is synced."""
+
+    _held: list[dict[str, Any]] | None = None
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Holds lines back, then writes them all; none of them is read before."""
+        held = self._held = []
+        try:
+            yield
+        finally:
+            self._held = None
+        if held:
+            self.append_logs(held)
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        if self._held is None:
+            super().append_logs(logs)
+        else:
+            self._held += logs
+
+
+class _Journal(JournalStorage):
+    """A journal that knows its file."""
+
+    def __init__(self, path: Path) -> None:
+        self.lines = _Lines(str(path))
+        super().__init__(self.lines)
+
+
 def open_journal(
     path: Path, name: str, directions: Sequence[Goal], sampler: BaseSampler
 ) -> optuna.Study:
@@ -41,7 +73,7 @@ def open_journal(
     path.with_name(path.name + ".lock").unlink(missing_ok=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna.create_study(
-        storage=JournalStorage(JournalFileBackend(str(path))),
+        storage=_Journal(path),
         study_name=name,
         directions=list(directions),
         sampler=sampler,
@@ -87,6 +119,11 @@ def _trial_id(study: optuna.Study, number: int) -> int:
     return storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
 
 
+def _at_once(study: optuna.Study) -> AbstractContextManager[None]:
+    assert isinstance(study._storage, _Journal)
+    return study._storage.lines.at_once()
+
+
 def repeat(study: optuna.Study, number: int, attributes: Mapping[str, int]) -> Trial:
     """A new trial with the parameters of another, in one write."""
     of = trials(study)[number]
@@ -119,13 +156,14 @@ def tell(study: optuna.Study, number: int, told: Told, outcome: Outcome) -> None
     if frozen.state.is_finished():
         return
     trial = running_trial(study, number)
-    trial.set_user_attr("status", outcome.status)
-    if outcome.status in ("completed", "stopped"):
-        for position, value in told.way.items():
-            if position not in frozen.intermediate_values:
-                trial.report(value, position)
-        for name in set(told.violations) - set(frozen.constraints):
-            trial.set_constraint(name, told.violations[name])
+    with _at_once(study):
+        trial.set_user_attr("status", outcome.status)
+        if outcome.status in ("completed", "stopped"):
+            for position, value in told.way.items():
+                if position not in frozen.intermediate_values:
+                    trial.report(value, position)
+            for name in set(told.violations) - set(frozen.constraints):
+                trial.set_constraint(name, told.violations[name])
     state = _STATES[outcome.status]
     if state == TrialState.COMPLETE:
         if told.final:

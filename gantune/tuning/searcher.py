@@ -23,7 +23,8 @@ class StudySearcher(Searcher):
         if spec is None:
             return None if self._conductor.awaits else str(Searcher.FINISHED)
         self._numbers[trial_id] = spec.number
-        return {"number": spec.number, "spec": spec.model_dump(mode="json")}
+        # As one text: Tune copies a configuration into each result and flattens it.
+        return {"number": spec.number, "spec": spec.model_dump_json()}
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False

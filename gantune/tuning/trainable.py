@@ -51,7 +51,7 @@ class StudyTrainable(tune.Trainable):
         return True
 
     def _open(self, config: dict[str, Any]) -> None:
-        self._spec = TrialSpec.model_validate(config["spec"])
+        self._spec = TrialSpec.model_validate_json(config["spec"])
         self._handle: int | None = None
         self._epoch = 0
 

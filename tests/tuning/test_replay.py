@@ -9,6 +9,7 @@ from typing import Any
 import optuna
 import pytest
 from conftest import make_study
+from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 from toy import Crash, Crasher, ToyHost, crashing
 
@@ -62,14 +63,14 @@ def run_to_its_end(root: Path, plan: Study, crasher: Crasher | None = None) -> i
 
 
 def run_with_slots(
-    root: Path, plan: Study, slots: int, crasher: Crasher, rng: random.Random
+    root: Path, plan: Study, slots: int, crasher: Crasher, rng: random.Random, at_once: int = 2
 ) -> int:
-    """Several trials at once in random turns; a worker may die too."""
+    """Several trials at once in random turns, so many epochs a turn; a worker may die too."""
     root.mkdir(exist_ok=True)
     crashes = 0
     while True:
         try:
-            conductor, host = Conductor(RunPaths(root), plan, Silent()), ToyHost()
+            conductor, host = Conductor(RunPaths(root), plan, Silent()), ToyHost(at_once)
             running: dict[int, Any] = {}
             while True:
                 while len(running) < slots and (spec := conductor.ask()):
@@ -300,6 +301,31 @@ def test_a_failed_trial_is_tried_again_if_its_end_was_not_written(tmp_path: Path
             conductor.finish(spec.number, failed=True)
     again = Conductor(RunPaths(tmp_path), study(), Silent()).ask()
     assert again is not None and again == spec
+
+
+def test_optuna_hears_of_an_end_in_two_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each write waits for the disk: a line at a time, 20 epochs would wait 22 times."""
+    conductor, host = Conductor(RunPaths(tmp_path), study(start=None), Silent()), ToyHost()
+    spec = conductor.ask()
+    assert spec is not None
+    host.open(spec)
+    for _ in range(spec.epochs // 2):
+        progress = host.advance(spec.number, spec.epochs, 0)
+        conductor.observe(spec.number, progress.records, progress.steps, "w")
+    writes: list[int] = []
+    append = JournalFileBackend.append_logs
+
+    def counted(self: JournalFileBackend, logs: list[dict[str, Any]]) -> None:
+        writes.append(len(logs))
+        append(self, logs)
+
+    monkeypatch.setattr(JournalFileBackend, "append_logs", counted)
+    conductor.finish(spec.number, failed=False)
+    assert writes == [1 + spec.epochs, 1]
+    (told,) = reopen(RunPaths(tmp_path)).get_trials()
+    assert sorted(told.intermediate_values) == list(range(1, spec.epochs + 1))
 
 
 def test_a_stale_lock_of_optuna_is_not_waited_for(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """A toy trial, and crashes at any of a study's writes."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,9 @@ class Crash(BaseException):
 class ToyHost:
     """Trials that are pure functions of configuration, number and epoch, with a real ``last``."""
 
-    def __init__(self) -> None:
+    def __init__(self, at_once: int = 2) -> None:
+        """``at_once``: epochs that it hands out together, at most."""
+        self._at_once = at_once
         self._open: dict[int, dict[str, Any]] = {}
 
     def open(self, spec: TrialSpec) -> int:
@@ -46,7 +48,9 @@ class ToyHost:
             trial["unsent"] = False
             return Progress(list(records), steps_of(records), status_of(spec, records))
         sent = len(records)
-        while status_of(spec, records) == "running" and len(records) < min(until, sent + 2):
+        while status_of(spec, records) == "running" and len(records) < min(
+            until, sent + self._at_once
+        ):
             records.append(toy_record(spec, len(records) + 1))
         trial["writer"].write(b"", {"epoch": len(records), "records": records})
         return Progress(records[sent:], steps_of(records[sent:]), status_of(spec, records))
@@ -57,26 +61,28 @@ class ToyHost:
 
 def toy_record(spec: TrialSpec, epoch: int) -> dict[str, Any]:
     lr = spec.config.optimizer.generator.lr
+    has_diverged = lr > 4e-3 and epoch == 2
     # The objective of a diverged epoch is null, and no epoch follows it.
-    values = [
-        abs(lr - 1e-3) * 1000 + 1 / e + (spec.seed * e % 97) / 1000 for e in range(1, epoch + 1)
-    ]
+    values = {
+        e: abs(lr - 1e-3) * 1000 + 1 / e + (spec.seed * e % 97) / 1000
+        for e in range(1, epoch + 1)
+        if spec.is_evaluated(e) and not (has_diverged and e == epoch)
+    }
     # Covers more with each epoch, the seed says how fast.
     covered = [min(1.0, e * (1 + spec.seed % 5) / 20) for e in range(1, epoch + 1)]
-    so_far = [{"objective": v, "coverage": c} for v, c in zip(values, covered, strict=True)]
-    is_diverged = lr > 4e-3 and epoch == 2
-    if is_diverged:
-        so_far.pop()
-    value, best = values[-1], spec.ranking.best(so_far)
+    so_far = [{"objective": v, "coverage": covered[e - 1]} for e, v in values.items()]
+    best = spec.ranking.best(so_far)
     assert best is not None
+    train = spec.config.train
     record = {
         "trial_id": spec.trial_id,
         "number": spec.number,
         "epoch": epoch,
         "step": 2 * epoch,
+        "images_seen": epoch * (train.steps_per_epoch or 2) * train.batch_size * train.d_steps,
         "wall_s": 10.0 * epoch * (1 + spec.number % 2),
-        "g_loss": value / 2,
-        "objective": value,
+        "g_loss": best["objective"] / 2,
+        "objective": values.get(epoch),
         "coverage": covered[-1],
         "best_objective": best["objective"],
         "rung": spec.rung_at(epoch),
@@ -84,8 +90,8 @@ def toy_record(spec: TrialSpec, epoch: int) -> dict[str, Any]:
         "verdict": "mode_collapse" if spec.number % 3 == 1 and epoch >= 3 else "healthy",
         "evidence": "planted",
     }
-    if is_diverged:
-        record |= {"verdict": "diverged", "evidence": "planted", "objective": None}
+    if has_diverged:
+        record |= {"verdict": "diverged", "evidence": "planted"}
     return record
 
 
@@ -105,8 +111,13 @@ def status_of(spec: TrialSpec, records: list[dict[str, Any]]) -> Any:
 class Crasher:
     """Counts writes, and crashes before, in the middle of, or after one of them."""
 
-    def __init__(self, rng: random.Random, average: float) -> None:
-        self._rng, self._average = rng, average
+    def __init__(
+        self,
+        rng: random.Random,
+        average: float,
+        deaths: Sequence[Callable[[], BaseException]] = (Crash,),
+    ) -> None:
+        self._rng, self._average, self._deaths = rng, average, deaths
         self.writes = 0
         self.armed = True
         self.reset()
@@ -122,14 +133,16 @@ class Crasher:
         if not self.armed:
             fate = None
         if fate == "before":
-            raise Crash
+            raise self._rng.choice(self._deaths)()
         size = path.stat().st_size if path.exists() else 0
         yield
         if fate == "torn" and path.exists() and path.stat().st_size > size:
             with open(path, "r+b") as file:
                 file.truncate(self._rng.randint(size, path.stat().st_size - 1))
-        if fate:
+            # Who lives on after half a write still has the other half.
             raise Crash
+        if fate:
+            raise self._rng.choice(self._deaths)()
 
 
 @contextmanager
