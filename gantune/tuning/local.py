@@ -77,5 +77,8 @@ def train_base(study: Study, out: Path, progress: MakeProgress) -> RunEnd:
             conductor = Conductor(paths, alone, observer)
             with interruptible() as interrupted:
                 conductor.halts_on(interrupted)
-                drive(conductor, Host(materials))
+                try:
+                    drive(conductor, Host(materials))
+                finally:
+                    conductor.close()
         return finish_run(conductor, out)

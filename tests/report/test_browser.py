@@ -271,7 +271,7 @@ def test_two_hundred_parameters(chromium: Any, tmp_path: Path) -> None:
     visit(chromium, page)
     draw_all(chromium)
     open_trials(chromium, 2)
-    text = chromium.execute_script("return document.body.innerText")
+    text = chromium.execute_script("return document.body.textContent")
     assert "Columns are the most important parameters" in text
     assert text.count("made.parameter_199") >= 3  # the best's configuration, and two rows
     assert complaints(chromium) == [] and overflow(chromium) <= 0

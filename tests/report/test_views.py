@@ -124,7 +124,7 @@ def test_tensorboard_is_served_to_this_machine_only(tmp_path: Path) -> None:
     try:
         assert "version" in ask(f"http://127.0.0.1:{port}/data/environment", server)
     finally:
-        server.send_signal(2)
+        server.terminate()
         server.wait(30)
 
 

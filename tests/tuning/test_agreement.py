@@ -382,7 +382,7 @@ def _optuna_hears_of_an_end_before_the_tables(patch: pytest.MonkeyPatch) -> None
     end = Conductor._end
 
     def reversed_order(self: Conductor, number: int, outcome: Any) -> None:
-        journal.tell(self.optuna, number, self._judge.values(number), outcome)
+        journal.tell(self.optuna, number, self._judge.told(number), outcome)
         end(self, number, outcome)
 
     patch.setattr(Conductor, "_end", reversed_order)

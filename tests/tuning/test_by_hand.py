@@ -22,6 +22,7 @@ from test_replay import run_with_slots
 from toy import Crasher, crashing
 
 import gantune
+from gantune.goals import Standing
 from gantune.paths import RunPaths
 from gantune.study import Study
 from gantune.tuning.conductor import Conductor
@@ -172,22 +173,20 @@ def _rungs_are_not_refilled(patch: pytest.MonkeyPatch) -> None:
 def _the_trial_itself_does_not_count(patch: pytest.MonkeyPatch) -> None:
     """Nearly the rule of Ray's ASHA, which compares with those that were there before."""
 
-    def observe(self: Rungs, number: int, level: float, value: float, sign: int) -> bool:
+    def observe(self: Rungs, number: int, level: float, standing: Standing) -> bool:
         rung = self._values.get(level)
         if rung is None or number in rung:
             return True
         others = sorted(rung.values())
-        rung[number] = sign * value
-        return not others or sign * value <= others[max(1, len(others) // 2) - 1]
+        rung[number] = standing
+        return not others or standing <= others[max(1, len(others) // 2) - 1]
 
     patch.setattr(Rungs, "observe", observe)
 
 
 def _the_value_of_the_epoch_is_compared(patch: pytest.MonkeyPatch) -> None:
-    passes = Judge._passes
-
     def latest(self: Judge, number: int, level: float, record: Any) -> bool:
-        return passes(self, number, level, {**record, "best_objective": record["objective"]})
+        return self._rungs.observe(number, level, self._ranking.standing(record))
 
     patch.setattr(Judge, "_passes", latest)
 

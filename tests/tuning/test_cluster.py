@@ -44,7 +44,7 @@ import ray
 from conftest import make_study
 import gantune
 
-ray.init(num_cpus=2, num_gpus=1, include_dashboard=False, log_to_driver=False,
+ray.init(address="local", num_cpus=2, num_gpus=1, include_dashboard=False, log_to_driver=False,
          logging_level="ERROR", _node_ip_address="127.0.0.1")
 study = make_study(
     trial={{"train": {{"epochs": 3, "steps_per_epoch": 900, "batch_size": 8}}, "device": "cpu"}},
