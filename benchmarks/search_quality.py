@@ -29,7 +29,9 @@ REPORT = Path(__file__).parent.parent / "reports" / "search_quality"
 
 def shown(search: Search) -> None:
     """One line of progress."""
-    print(f"{search.kind} {search.task} {search.arm} {search.seed}: {search.best[-1]:.4g}", flush=True)
+    print(
+        f"{search.kind} {search.task} {search.arm} {search.seed}: {search.best[-1]:.4g}", flush=True
+    )
 
 
 def main() -> None:

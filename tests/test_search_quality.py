@@ -1,12 +1,12 @@
 """benchmarks/search_quality.py: its searches are the real ones, its figures are counted by hand."""
 
-import json
 import math
 import sys
 from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -23,8 +23,10 @@ from search_figures import (
     share_of_epochs,
     write_searches,
 )
+from search_plot import Panel, draw
 from search_slots import Spent, simulate
 from search_surrogate import Curve, Recorded, Surrogate
+from search_tables import rank_correlation
 
 from gantune.api import Silent
 from gantune.checks import search_space
@@ -246,13 +248,15 @@ def test_searches_are_read_as_they_were_written(tmp_path: Path) -> None:
     assert of_random.tolist() == [list(searches[1].best), list(searches[0].best)]
 
 
-def test_the_report_is_that_of_its_tables() -> None:
-    from search_text import REPORT_FILES, report_files
+def test_ranks_share_their_place_where_values_are_equal() -> None:
+    # Spearman's by hand: ranks 1, 2.5, 2.5, 4 against 4, 2, 3, 1.
+    one, other = np.array([1.0, 5.0, 5.0, 9.0]), np.array([8.0, 2.0, 3.0, 1.0])
+    assert rank_correlation(one, other) == pytest.approx(-9 / math.sqrt(18 * 20))
 
-    folder = Path(__file__).parent.parent / "reports" / "search_quality"
-    searches, machine = read_searches(folder / "searches.parquet")
-    files = report_files(folder, searches, machine)
-    assert set(files) == set(REPORT_FILES)
-    for name, text in files.items():
-        assert (folder / name).read_text(encoding="utf-8") == text
-    assert json.dumps(REPORT_FILES)
+
+def test_a_picture_has_a_line_and_a_band_for_each_search() -> None:
+    best = np.array([[5.0, 3.0, 3.0, 1.0], [6.0, 6.0, 2.0, 2.0]])
+    root = ElementTree.fromstring(draw([Panel("<digits>", "nats", {"a": best, "b": 2 * best})]))
+    svg = "{http://www.w3.org/2000/svg}"
+    assert len(root.findall(f".//{svg}polyline")) == len(root.findall(f".//{svg}polygon")) == 2
+    assert "<digits>" in [text.text for text in root.iter(f"{svg}text")]
