@@ -45,7 +45,7 @@ class Task(NamedTuple):
 
 TASKS = {
     "digits": Task("lr_beta.yaml", 60, 140, 100, 24 * 40),
-    "grid": Task("mode_coverage_grid.yaml", 100, 100, 66, 16 * 20),
+    "grid": Task("mode_coverage_grid.yaml", 100, 51, 51, 16 * 20),
 }
 
 

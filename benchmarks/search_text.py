@@ -92,7 +92,7 @@ Each recorded trial against what a surrogate says that was fitted without it ({f
 
 AIM = 1 / 3
 DRAWN = ("gantune", "random", "by hand")
-FOLDS_AT = {"digits": (1, 5, 15, 40), "grid": (1, 8, 16, 20)}
+SURROGATE_AT = {"digits": (1, 5, 15, 40), "grid": (8, 16, 20)}
 
 
 def write_report(folder: Path, searches: Sequence[Search], machine: str) -> None:
@@ -175,7 +175,7 @@ def _floors(name: str, found: Findings, recorded: Recorded) -> str:
 
 def _surrogate(name: str, recorded: Recorded) -> str:
     answers = held_out(task_study(TASKS[name]), recorded)
-    return f"`{name}`:\n\n{_lines(surrogate_table(answers, FOLDS_AT[name]))}"
+    return f"`{name}`:\n\n{_lines(surrogate_table(answers, SURROGATE_AT[name]))}"
 
 
 def _figure(found: dict[str, Findings], trained: Findings) -> str:
