@@ -1,4 +1,4 @@
-"""The searches that are compared, driven without a cluster: gantune's conductor, Ray's objects."""
+"""The searches that are compared, without a cluster: gantune's conductor, Ray's own objects."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -69,7 +69,9 @@ class Gantune:
 
     def ask(self) -> Running | None:
         spec = self.conductor.ask()
-        return spec and Running(spec, _values(spec, self.conductor.study), spec.seed)
+        if spec is None:
+            return None
+        return Running(spec, _values(spec, self.conductor.study), spec.seed)
 
     def tell(self, trial: Running, epoch: int, curve: Curve) -> bool:
         spec: TrialSpec = trial.key

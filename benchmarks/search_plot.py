@@ -52,15 +52,15 @@ class _Axes:
     def __init__(self, curves: Mapping[str, np.ndarray]) -> None:
         quartiles = [np.quantile(curve, [0.25, 0.75], axis=0) for curve in curves.values()]
         self.epochs = quartiles[0].shape[1]
-        self.low = min(q.min() for q in quartiles) / 1.1
+        self.low = float(min(q.min() for q in quartiles)) / 1.1
         # What a search has found in its first epochs says little and would flatten the rest.
-        self.high = max(q[:, self.epochs // 20 :].max() for q in quartiles) * 1.1
+        self.high = float(max(q[:, self.epochs // 20 :].max() for q in quartiles)) * 1.1
 
     def x(self, epoch: float) -> float:
         return LEFT + (WIDTH - LEFT - RIGHT) * epoch / self.epochs
 
     def y(self, value: float) -> float:
-        share = math.log(min(value, self.high) / self.low) / math.log(self.high / self.low)
+        share: float = math.log(min(value, self.high) / self.low) / math.log(self.high / self.low)
         return HEIGHT - BOTTOM - (HEIGHT - BOTTOM - TOP) * share
 
 

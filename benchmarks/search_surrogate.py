@@ -1,10 +1,11 @@
 """What a trial that nobody trained would have been: a recorded learning curve from nearby.
 
-A forest of fully grown, extremely randomised trees (Geurts et al., 2006) is fitted to the log of
-the recorded curves. Each leaf of a tree holds one recorded trial, so that a tree drawn by the
-trial's seed answers with one whole curve as it was measured: noise, setbacks and the correlation of
-epochs stay, and no value comes out that no GAN had. What makes trials alike is learned
-(a forest is an adaptive neighbourhood: Lin & Jeon, 2006); two seeds of one configuration differ.
+A forest of fully grown, extremely randomised trees (Geurts et al., 2006) is fitted to the
+logarithms of the recorded curves. Each leaf of a tree holds one recorded trial, so that a tree
+drawn by the trial's seed answers with one whole curve as it was measured: noise, setbacks and the
+correlation of epochs stay, and no value comes out that no GAN had. Which parameters make trials
+alike is learned (a forest is an adaptive neighbourhood: Lin & Jeon, 2006), and two seeds of one
+configuration differ.
 """
 
 import math
@@ -138,7 +139,7 @@ def held_out(study: Study, recorded: Recorded) -> list[Answer]:
     answers = []
     for fold in range(FOLDS):
         rest = [n for n in range(len(recorded.curves)) if n % FOLDS != fold]
-        values, curves = ([pool[n] for n in rest] for pool in (recorded.values, recorded.curves))
+        values, curves = [recorded.values[n] for n in rest], [recorded.curves[n] for n in rest]
         surrogate = Surrogate(study, Recorded(values, curves, recorded.machine))
         for number in range(fold, len(recorded.curves), FOLDS):
             picks = surrogate.neighbours(recorded.values[number])

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -22,8 +23,10 @@ from search_figures import (
     share_of_epochs,
     write_searches,
 )
+from search_plot import Panel, draw
 from search_slots import Spent, simulate
 from search_surrogate import Curve, Recorded, Surrogate
+from search_tables import rank_correlation
 
 from gantune.api import Silent
 from gantune.checks import search_space
@@ -243,3 +246,17 @@ def test_searches_are_read_as_they_were_written(tmp_path: Path) -> None:
     assert found == searches and machine == "a machine"
     of_random = matrix(found, "digits", "trained", "random")
     assert of_random.tolist() == [list(searches[1].best), list(searches[0].best)]
+
+
+def test_ranks_share_their_place_where_values_are_equal() -> None:
+    # Spearman's by hand: ranks 1, 2.5, 2.5, 4 against 4, 2, 3, 1.
+    one, other = np.array([1.0, 5.0, 5.0, 9.0]), np.array([8.0, 2.0, 3.0, 1.0])
+    assert rank_correlation(one, other) == pytest.approx(-4.5 / math.sqrt(4.5 * 5))
+
+
+def test_a_picture_has_a_line_and_a_band_for_each_search() -> None:
+    best = np.array([[5.0, 3.0, 3.0, 1.0], [6.0, 6.0, 2.0, 2.0]])
+    root = ElementTree.fromstring(draw([Panel("<digits>", "nats", {"a": best, "b": 2 * best})]))
+    svg = "{http://www.w3.org/2000/svg}"
+    assert len(root.findall(f".//{svg}polyline")) == len(root.findall(f".//{svg}polygon")) == 2
+    assert "<digits>" in [text.text for text in root.iter(f"{svg}text")]

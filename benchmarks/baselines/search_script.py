@@ -72,7 +72,7 @@ def search(seed: int, epochs: int, storage: str) -> list[float]:
 
     arrived: list[float] = []
 
-    class Budget(tune.Stopper):
+    class Budget(tune.Stopper):  # type: ignore[misc]
         """Notes every result, and ends the search."""
 
         def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:

@@ -1,0 +1,194 @@
+"""The report on search quality: what the tables come to, and how they were made."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from search_figures import RESAMPLES, Search
+from search_plot import Panel, draw
+from search_record import TASKS, task_study
+from search_surrogate import FOLDS, TREES, Recorded, held_out, read_recorded
+from search_tables import (
+    NO_WORSE,
+    Findings,
+    arms_table,
+    ratios_table,
+    seeds_table,
+    shown_ratio,
+    shown_share,
+    surrogate_table,
+)
+
+TEXT = """# Search quality
+
+How many epochs does a search need until it has found a good GAN? gantune as shipped (TPE and ASHA,
+the base trial first) against random search that stops nothing and against a hand-written Ray Tune
+script (OptunaSearch's defaults under ASHAScheduler), after equally many epochs.
+
+{answers}
+
+## Real training
+
+Digits, {trained_seeds} seeds, {trained_budget} epochs each, two trials at once. So few seeds give
+wide intervals: what each found is below.
+
+{trained}
+
+## Simulated: the searches on recorded trials
+
+{simulated_seeds} seeds, two slots, every epoch as long as any other. Below: `start: []` is gantune
+without its base trial (random search has none either); `random + ASHA` has gantune's rungs and no
+model; `by hand` has the rungs of
+[ray_tune_script.py](../../benchmarks/baselines/ray_tune_script.py) (`grace_period` 4,
+`reduction_factor` 3), *Ray's rungs* are ASHAScheduler's defaults (1, 4), *gantune's* those of the
+shipped study.
+
+![Best objective against epochs spent](curves.svg)
+
+Lines: medians over the seeds; bands: quartiles. Both axes' left ends are cut where little was found
+yet.
+
+{simulated}
+
+## How it was measured
+
+`python benchmarks/search_quality.py`; {machine}.
+
+- **Studies.** `digits`: [lr_beta](../../search_spaces/lr_beta.yaml) with {digits_rounds} rounds per
+  epoch instead of 125 (40 epochs a trial; Fréchet distance). `grid`:
+  [mode_coverage_grid](../../search_spaces/mode_coverage_grid.yaml) with {grid_rounds} instead of
+  500 (20 epochs; `mode_kl`). A search may spend what the shipped study's trials come to in full
+  length: {digits_budget} and {grid_budget} epochs, 24 and 16 whole trials.
+- **Recorded.** {recorded}: all trained to their full length on real data by gantune itself; the
+  first ones drawn at random, the rest proposed by TPE, to have more of them where searches go.
+- **Surrogate.** A trial in a simulated search has the learning curve of one recorded trial, as it
+  was measured: that in the leaf of one of {trees} fully grown, extremely randomised trees over the
+  searched parameters (ratios and rates as logarithms), fitted to the logarithms of the curves; the
+  trial's seed draws the tree. Noise and setbacks stay. **No simulated trial is better than the
+  best recorded one**: searches that reach it are equal. It was the end of {floors}.
+- **Searches.** gantune's conductor itself, with its sampler, rungs and tables; Ray's OptunaSearch
+  and ASHAScheduler objects themselves, called as Tune's controller calls them: the last objective
+  of each epoch, stopped trials told with it as complete, one trial asked ahead of the slots. A test
+  compares both with real runs.
+- **Real training** is `gantune run`, and
+  [search_script.py](../../benchmarks/baselines/search_script.py): the same networks, data and
+  Fréchet distance, so that only the search differs.
+- **Intervals**: 95%, paired bootstrap, {resamples} draws of seeds. *Epochs to random search's last
+  median*: when a search's median is at least as good as random search's after all its epochs; one
+  third is the aim. *gantune / by hand*: geometric mean of the ratios of best objectives; below 1
+  gantune is better, and it is *no worse* where the interval ends at {no_worse} or below.
+- The best objective is the best that was measured, noise included, as a search reports it.
+
+### How good the surrogate is
+
+Each recorded trial against what a surrogate says that was fitted without it ({folds} folds).
+*One answer* is what a simulated search sees; it also holds the noise between two seeds.
+
+{surrogate}
+
+[digits.parquet](digits.parquet) and [grid.parquet](grid.parquet) have every recorded epoch,
+[searches.parquet](searches.parquet) what each search found when.
+"""
+
+AIM = 1 / 3
+DRAWN = ("gantune", "random", "by hand")
+SURROGATE_AT = {"digits": (1, 5, 15, 40), "grid": (8, 16, 20)}
+
+
+def write_report(folder: Path, searches: Sequence[Search], machine: str) -> None:
+    """Writes the report and its figure beside the tables that it is made of."""
+    found = {name: Findings(searches, name, "simulated") for name in TASKS}
+    trained = Findings(searches, "digits", "trained")
+    recorded = {name: read_recorded(folder / f"{name}.parquet") for name in TASKS}
+    text = TEXT.format(
+        answers=_answers(found, trained),
+        trained_seeds=trained.seeds,
+        trained_budget=trained.budget,
+        trained=_lines(arms_table(trained))
+        + "\n\n"
+        + _lines(ratios_table(trained, ("by hand", "random")))
+        + "\n\n"
+        + _lines(seeds_table(trained)),
+        simulated_seeds=found["digits"].seeds,
+        simulated="\n\n".join(_simulated(name, found[name]) for name in TASKS),
+        machine=machine,
+        digits_rounds=TASKS["digits"].rounds,
+        grid_rounds=TASKS["grid"].rounds,
+        digits_budget=TASKS["digits"].budget,
+        grid_budget=TASKS["grid"].budget,
+        recorded=" and ".join(_recorded(name, recorded[name]) for name in TASKS),
+        floors="; ".join(_floors(name, found[name], recorded[name]) for name in TASKS),
+        resamples=f"{RESAMPLES:,}",
+        no_worse=NO_WORSE,
+        folds=FOLDS,
+        trees=TREES,
+        surrogate="\n\n".join(_surrogate(name, recorded[name]) for name in TASKS),
+    )
+    (folder / "README.md").write_text(text, encoding="utf-8")
+    (folder / "curves.svg").write_text(_figure(found, trained), encoding="utf-8")
+
+
+def _answers(found: dict[str, Findings], trained: Findings) -> str:
+    kinds = {f"{name}, simulated": findings for name, findings in found.items()}
+    lines = []
+    for kind, findings in {"digits, trained": trained, **kinds}.items():
+        share, hand = findings.share("gantune"), findings.ratio("by hand")
+        lines.append(
+            f"- **{kind}**: where random search's median ends, gantune's is after "
+            f"{shown_share(share)} of its epochs ({_against_the_aim(share.value, share.high)}). "
+            f"Against the script over all epochs: {shown_ratio(hand)} times its best objective "
+            f"({_against_the_script(hand.low, hand.high)})."
+        )
+    return "\n".join(lines)
+
+
+def _against_the_aim(value: float, high: float) -> str:
+    if high <= AIM:
+        return "a third or less, and at 95%"
+    return "a third or less, but not at 95%" if value <= AIM else "**more than a third**"
+
+
+def _against_the_script(low: float, high: float) -> str:
+    if high < 1:
+        return "better at 95%"
+    if high <= NO_WORSE:
+        return "no worse at 95%"
+    return "**worse at 95%**" if low > 1 else "**not shown to be no worse**"
+
+
+def _simulated(name: str, found: Findings) -> str:
+    others = [arm for arm in found.best if arm != "gantune"]
+    return f"### {name}\n\n{_lines(arms_table(found))}\n\n{_lines(ratios_table(found, others))}"
+
+
+def _recorded(name: str, recorded: Recorded) -> str:
+    task, count = TASKS[name], len(recorded.curves)
+    return f"{count} trials of `{name}` ({min(task.drawn, count)} of them at random)"
+
+
+def _floors(name: str, found: Findings, recorded: Recorded) -> str:
+    length = task_study(TASKS[name]).trial.train.epochs
+    floor = min(curve.best(length) for curve in recorded.curves)
+    shares = [f"{arm} {int(np.sum(found.best[arm][:, -1] <= floor))}" for arm in DRAWN]
+    return f"{', '.join(shares)} of {found.seeds} on {name}"
+
+
+def _surrogate(name: str, recorded: Recorded) -> str:
+    answers = held_out(task_study(TASKS[name]), recorded)
+    return f"`{name}`:\n\n{_lines(surrogate_table(answers, SURROGATE_AT[name]))}"
+
+
+def _figure(found: dict[str, Findings], trained: Findings) -> str:
+    panels = {"digits, real training": (trained, "Fréchet distance")}
+    units = {"digits": "Fréchet distance", "grid": "mode_kl"}
+    panels |= {f"{name}, simulated": (found[name], units[name]) for name in TASKS}
+    return draw(
+        [
+            Panel(title, unit, {arm: findings.best[arm] for arm in DRAWN})
+            for title, (findings, unit) in panels.items()
+        ]
+    )
+
+
+def _lines(lines: Sequence[str]) -> str:
+    return "\n".join(lines)
