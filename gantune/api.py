@@ -35,6 +35,7 @@ def run(
     runs_dir: str | Path = "runs",
     concurrency: int | None = None,
     address: str | None = None,
+    storage: str | None = None,
     warm_start: str | Path | None = None,
 ) -> Run:
     """Runs a study to its end and opens its run.
@@ -45,6 +46,8 @@ def run(
         runs_dir: Where runs are kept.
         concurrency: Trials at once, at most; default as many as fit.
         address: Of a Ray cluster, ``auto`` or ``HOST:PORT``; default this machine alone.
+        storage: A store that keeps the run as it goes on: ``s3://BUCKET/FOLDER``, ``gs://...``,
+            or the whole path of a folder.
         warm_start: The directory of an earlier run whose ended trials the sampler is to know.
 
     Raises:
@@ -62,6 +65,7 @@ def run(
         runs_dir=Path(runs_dir),
         concurrency=concurrency,
         address=address,
+        storage=storage,
         warm=learn(study, Path(warm_start)) if warm_start else None,
     )
     return load(end.root)

@@ -10,10 +10,11 @@ import typer
 from rich.console import Console
 
 from gantune import commands, jobs, views
-from gantune.commands import RunName, RunsDir, find_run, is_run, make_console, trial_number
+from gantune.commands import RunName, RunsDir, make_console
 from gantune.errors import GantuneError, UsageError
+from gantune.finding import find_run, is_run, open_run, take_up, trial_number
 from gantune.loader import load_study
-from gantune.options import Address, Concurrency, SetOption, StudyFile, TimeBudget, Trust
+from gantune.options import Address, Concurrency, SetOption, Storage, StudyFile, TimeBudget, Trust
 from gantune.study import Study
 from gantune.views import WithReport
 
@@ -99,7 +100,7 @@ def _again(
 
     if Path(source).is_file():
         raise UsageError(f"{source} is a study file, and --trial is for a trial of a run")
-    run = commands.open_run(source, runs_dir)
+    run = open_run(source, runs_dir)
     number = trial_number(run, trial)
     study = trial_as_study(run, number, overrides, trust=trust)
     return study, runs_dir / f"{run.name}-trial-{number}"
@@ -115,6 +116,7 @@ def run(
     runs_dir: RunsDir = Path("runs"),
     concurrency: Concurrency = None,
     address: Address = None,
+    storage: Storage = None,
     warm_start: commands.WarmStartRun = None,
     trust: Trust = False,
     report: WithReport = True,
@@ -135,6 +137,7 @@ def run(
         runs_dir=runs_dir,
         concurrency=concurrency,
         address=address,
+        storage=storage,
         study_file=study.resolve(),
         warm=commands.find_warm_start(loaded, warm_start, runs_dir),
     )
@@ -164,8 +167,9 @@ def resume(
     from gantune.analysis.run import load
     from gantune.tuning.extension import Extension, parse_hours
     from gantune.tuning.runner import resume_run
+    from gantune.tuning.store import send_rest
 
-    root = find_run(run, runs_dir)
+    root = take_up(run, runs_dir, trust=trust)
     loaded = load(root)
     if loaded.is_live and concurrency and not any((trials, epochs, time_budget, confirm)):
         commands.change_concurrency(root, concurrency)
@@ -173,6 +177,8 @@ def resume(
     hours = parse_hours(time_budget) if time_budget else None
     extension = Extension(trials, epochs, hours, confirm)
     if loaded.is_done and not any(extension):
+        if send_rest(root):
+            typer.echo(f"{root} is in its store as it is here", err=True)
         typer.echo(
             f"{root} is finished; there is nothing to go on with, but for more: "
             "--trials +N, --confirm 3x5",
@@ -214,7 +220,7 @@ def show(
     if follow:
         _follow(find_run(run, runs_dir), trial)
         return
-    loaded, console = commands.open_run(run, runs_dir), make_console()
+    loaded, console = open_run(run, runs_dir), make_console()
     if trial is None:
         show_run(loaded, console)
     else:

@@ -13,6 +13,7 @@ from gantune.goals import front
 from gantune.lock import hold_lock
 from gantune.paths import RunPaths, refuse_links
 from gantune.records import read_table
+from gantune.remote import open_remote, uri_of
 from gantune.study import Checkpoints, Study
 
 EndRow = Mapping[str, Any]
@@ -108,7 +109,7 @@ def _remove(path: Path) -> int:
 
 
 def prune(paths: RunPaths, study: Study, keep_top: int | None, *, keep_last: bool) -> Freed:
-    """Removes weights of a run that nobody drives.
+    """Removes weights of a run that nobody drives, here and in the store that keeps it.
 
     Args:
         paths: The run.
@@ -126,4 +127,14 @@ def prune(paths: RunPaths, study: Study, keep_top: int | None, *, keep_last: boo
         keep = study.checkpoint
         if keep_top is not None:
             keep = keep.model_copy(update={"keep_top": keep_top})
-        return thin(paths, list(ends.values()), study, keep, keep_last=keep_last)
+        before = _trial_files(paths)
+        freed = thin(paths, list(ends.values()), study, keep, keep_last=keep_last)
+        if uri := uri_of(paths.storage):
+            remote = open_remote(uri, root=paths.root)
+            for path in before - _trial_files(paths):
+                remote.remove(path)
+        return freed
+
+
+def _trial_files(paths: RunPaths) -> set[Path]:
+    return {path for path in paths.trial(0).parent.rglob("*") if path.is_file()}

@@ -40,6 +40,7 @@ from gantune.paths import picture_name, samples_of
 from gantune.pictures import picture_to_png, samples_to_picture
 from gantune.storage import write_atomically
 from gantune.trial import Record, TrialSpec, ends_by_verdict
+from gantune.trialsync import Sync, sync_of
 
 TrialState = Literal["running", "completed", "stopped", "diverged"]
 
@@ -67,6 +68,7 @@ class _Open:
     last: CheckpointWriter
     best: CheckpointWriter
     watch: Watch
+    sync: Sync
     records: list[Record] = field(default_factory=list)
     steps: list[Record] = field(default_factory=list)
     status: TrialState = "running"
@@ -106,22 +108,27 @@ class Host:
     def _opened(self, spec: TrialSpec) -> int:
         torch.set_num_threads(spec.threads)
         folder = Path(spec.folder)
+        sync = sync_of(spec)
         with _storage_errors():
+            sync.bring()
             attempt = claim_attempt(folder)
+            sync.send()
         engine = self._engine(spec)
         checkpoint = read_checkpoint(folder / "last")
         last = CheckpointWriter(folder / "last", attempt)
         best = CheckpointWriter(folder / "best", attempt)
         watch = Watch(context_of(spec.config))
         if checkpoint is None:
-            trial = _Open(engine.open(spec, None, 0), engine, last, best, watch)
+            trial = _Open(engine.open(spec, None, 0), engine, last, best, watch, sync)
         else:
             meta = checkpoint.meta
             lane = engine.open(spec, restore(checkpoint, spec.config), meta["epoch"])
             records, steps = meta["records"], meta["steps"]
             # Whoever asks may have missed what the last attempt handed out: send it all again.
             status = meta["status"]
-            trial = _Open(lane, engine, last, best, watch, records, steps, status, unsent=True)
+            trial = _Open(
+                lane, engine, last, best, watch, sync, records, steps, status, unsent=True
+            )
             for record in records:
                 watch.add(record)
         self._handles += 1
@@ -153,11 +160,12 @@ class Host:
                     break
         with _storage_errors():
             _write(trial)
+            trial.sync.send()
         return Progress(trial.records[sent:], trial.steps[sent_steps:], trial.status)
 
     def close(self, handle: int) -> None:
         """Forgets a trial; its checkpoints stay, its device's memory is free for others."""
-        del self._open[handle]
+        self._open.pop(handle).sync.close()
         torch.cuda.empty_cache()
 
     def _engine(self, spec: TrialSpec) -> Engine:

@@ -11,6 +11,7 @@ import typer
 
 from gantune.document import read_document
 from gantune.errors import GantuneError, UsageError
+from gantune.options import Storage
 from gantune.paths import run_paths
 from gantune.views import WithReport
 
@@ -47,6 +48,7 @@ def submit(
         typer.Option("--set", metavar="PATH=VALUE", help="Change a value of the study."),
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the run; default the study's.")] = None,
+    storage: Storage = None,
     concurrency: Annotated[int | None, typer.Option(min=1, help="Trials at once, at most.")] = None,
     detach: Annotated[
         bool, typer.Option("--detach", help="Do not follow: say how to, and end.")
@@ -61,6 +63,7 @@ def submit(
         root = run_paths(runs_dir, name or upload.name).root
         command = ["python", "-m", "gantune", "run", upload.study.as_posix(), "--address", "auto"]
         command += ["--runs-dir", str(runs_dir), "--name", root.name, "--no-report"]
+        command += ["--storage", storage] if storage else []
         command += ["--concurrency", str(concurrency)] if concurrency else []
         command += [f"--set={text}" for text in set_ or []]
         from gantune.tuning.submission import Head

@@ -25,6 +25,14 @@ Address = Annotated[
     ),
 ]
 
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        metavar="s3://BUCKET/FOLDER|gs://...|/shared/...",
+        help="A store that keeps the run as it goes on: its nodes need no directory in common.",
+    ),
+]
+
 Trust = Annotated[
     bool, typer.Option("--trust", help="Run extensions that are in another user's directory.")
 ]

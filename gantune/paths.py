@@ -42,6 +42,16 @@ class RunPaths:
         return self.root / "warm_start.json"
 
     @property
+    def storage(self) -> Path:
+        """Which store keeps the run, and the sessions that wrote there; only where one does."""
+        return self.root / "storage.json"
+
+    @property
+    def mark(self) -> Path:
+        """Up to where tables and journal belong together; in a store only."""
+        return self.root / "mark.json"
+
+    @property
     def control(self) -> Path:
         """Requests from other terminals, one file each."""
         return self.root / "control"

@@ -65,7 +65,7 @@ class TableWriter:
         """Opens a new segment. ``folder``'s name is the table's name."""
         folder.mkdir(parents=True, exist_ok=True)
         self._schema = SCHEMAS[folder.name]
-        last = max((int(path.stem) for path in _segments(folder)), default=0)
+        last = max((int(path.stem) for path in segments(folder)), default=0)
         # Opened on the first append: a session that adds nothing leaves nothing behind.
         self._path = folder / f"{last + 1:06d}.arrow"
         self._open: tuple[BinaryIO, Any] | None = None
@@ -104,7 +104,8 @@ class TableWriter:
             self._open = None
 
 
-def _segments(folder: Path) -> list[Path]:
+def segments(folder: Path) -> list[Path]:
+    """A table's files, in order of its rows."""
     return sorted(path for path in folder.glob("*.arrow") if path.stem.isdigit())
 
 
@@ -116,15 +117,15 @@ def read_table(folder: Path) -> pa.Table:
         GantuneError: A segment is no table, or of other columns; names it.
     """
     schema = SCHEMAS[folder.name]
-    segments = [_read_segment(path, data, schema) for path, data in _read_segments(folder)]
+    parts = [_read_segment(path, data, schema) for path, data in _read_segments(folder)]
     # As one chunk: a run that goes on has a batch for every few rows, on which all else is slow.
-    return pa.concat_tables([schema.empty_table(), *segments]).combine_chunks()
+    return pa.concat_tables([schema.empty_table(), *parts]).combine_chunks()
 
 
 def _read_segments(folder: Path) -> list[tuple[Path, bytes]]:
     while True:
         try:
-            paths = [path for path in _segments(folder) if path.is_file()]
+            paths = [path for path in segments(folder) if path.is_file()]
             return [(path, path.read_bytes()) for path in paths]
         except FileNotFoundError:
             continue  # compacted between listing and reading: list again
@@ -183,17 +184,32 @@ def _conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=schema)
 
 
+def count_rows(data: bytes, name: str) -> int:
+    """Rows in the whole batches of a segment of a table."""
+    return int(_whole_batches(data, SCHEMAS[name]).num_rows)
+
+
+def keep_first(folder: Path, rows: int) -> None:
+    """Takes a table back to what it was when it had so many rows."""
+    table = read_table(folder)
+    if table.num_rows > rows:
+        first, *others = segments(folder)
+        _rewrite(first, table.slice(0, rows))
+        for path in others:
+            path.unlink()
+
+
 def compact(folder: Path) -> None:
     """Rewrites a table as one segment of large batches.
 
     Safe at any moment: the new segment replaces the first, then the others go; in between, rows
     stand twice, and readers take the first of equal rows.
     """
-    segments = _segments(folder)
-    if not segments:
+    listed = segments(folder)
+    if not listed:
         return
-    _rewrite(segments[0], read_table(folder))
-    for path in segments[1:]:
+    _rewrite(listed[0], read_table(folder))
+    for path in listed[1:]:
         path.unlink()
 
 

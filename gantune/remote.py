@@ -1,22 +1,31 @@
-"""Runs in an object store: their files are brought here when they are asked for.
+"""Runs in an object store: files are brought here when they are asked for, and sent there.
 
-Everything else reads files, so that a remote run is read by the same code as a local one.
+Everything else reads and writes files, so that a remote run is read by the same code as a local
+one, and a run that is kept in a store is written by it.
 """
 
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from gantune.errors import UsageError
-from gantune.storage import cache_dir, write_atomically
+from gantune.errors import GantuneError, UsageError
+from gantune.storage import cache_dir, read_json, write_atomically
 from gantune.study import NAME_PATTERN
 
+_T = TypeVar("_T")
+
 READ_ATTEMPTS = 3
+
+PATIENCE_S = 60.0
+"""For so long a store that does not answer, or answers with errors, is tried again."""
 
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 """Names of a run's files; a store's own can be anything, and lead out of a folder."""
@@ -63,8 +72,16 @@ class Remote:
             except OSError as error:
                 raise UsageError(f"{self.uri} cannot be read: {error}") from None
 
+    def bring_folder(self, folder: Path) -> None:
+        """As :meth:`bring`, of a folder, for as long as the store takes to answer.
+
+        Raises:
+            OSError: It does not, for :data:`PATIENCE_S`.
+        """
+        patiently(lambda: self._bring(folder))
+
     def _bring(self, path: Path) -> None:
-        there = f"{self._folder}/{path.relative_to(self.root).as_posix()}"
+        there = self._there(path)
         found = list(self._files(there))
         names = {info.base_name for info in found}
         for old in [path] if path.is_file() else [*path.glob("*")]:
@@ -85,23 +102,143 @@ class Remote:
                 yield each
 
     def _download(self, info: Any, here: Path) -> None:
-        time = info.mtime.timestamp() if info.mtime else 0.0
         if here.suffix in _NEVER_CHANGED and here.is_file():
             known = here.stat()
-            if (known.st_size, known.st_mtime) == (info.size, time):
+            if (known.st_size, known.st_mtime) == (info.size, _changed(info)):
                 return
         with self._system.open_input_stream(info.path) as stream:
             write_atomically(here, stream.read())
-        os.utime(here, (time, time))
+        os.utime(here, (_changed(info), _changed(info)))
+
+    def bring_missing(self, wanted: Callable[[Path], bool]) -> None:
+        """Brings, from all folders, files that are not here, or of another size.
+
+        Args:
+            wanted: Which of them, by their paths below ``root``.
+
+        Raises:
+            OSError: The store cannot be read.
+        """
+        from pyarrow.fs import FileSelector, FileType
+
+        tree = FileSelector(self._folder, recursive=True, allow_not_found=True)
+        for info in patiently(lambda: self._system.get_file_info(tree)):
+            path = self.root / Path(info.path).relative_to(self._folder)
+            names = path.relative_to(self.root).parts
+            if info.type != FileType.File or not all(map(_FILE.fullmatch, names)):
+                continue
+            if wanted(path) and not (path.is_file() and path.stat().st_size == info.size):
+                with suppress(FileNotFoundError):  # replaced since: it is no part of a mark
+                    patiently(partial(self._download, info, path))
+
+    def read(self, path: Path) -> bytes | None:
+        """A file as it is in the store; None where there is none.
+
+        Raises:
+            OSError: The store cannot be read.
+        """
+
+        def read() -> bytes:
+            with self._system.open_input_stream(self._there(path)) as stream:
+                return bytes(stream.read())
+
+        with suppress(FileNotFoundError):
+            return patiently(read)
+        return None
+
+    def send(self, path: Path, data: bytes | None = None) -> None:
+        """Writes a file of the run to the store, whole or not at all.
+
+        The file here is given the time of the one there, by which it is known as the same.
+
+        Args:
+            path: Below ``root``.
+            data: What to write where that is not all of the file.
+
+        Raises:
+            OSError: The store does not take it, for :data:`PATIENCE_S`.
+        """
+        patiently(lambda: self._send(path, path.read_bytes() if data is None else data))
+        if data is None and path.suffix in _NEVER_CHANGED:
+            (info,) = patiently(lambda: self._system.get_file_info([self._there(path)]))
+            os.utime(path, (_changed(info), _changed(info)))
+
+    def send_now(self, path: Path, data: bytes) -> None:
+        """Writes a file to the store at the first attempt, or raises OSError."""
+        self._send(path, data)
+
+    def _send(self, path: Path, data: bytes) -> None:
+        from pyarrow.fs import LocalFileSystem
+
+        if isinstance(self._system, LocalFileSystem):
+            write_atomically(Path(self._there(path)), data)
+            return
+        with self._system.open_output_stream(self._there(path)) as stream:
+            stream.write(data)
+
+    def remove(self, path: Path) -> None:
+        """Removes a file of the run from the store.
+
+        Raises:
+            OSError: The store does not let it go.
+        """
+        with suppress(FileNotFoundError):
+            patiently(lambda: self._system.delete_file(self._there(path)))
+
+    def _there(self, path: Path) -> str:
+        return f"{self._folder}/{path.relative_to(self.root).as_posix()}"
 
 
-def open_remote(uri: str) -> Remote:
+def _changed(info: Any) -> float:
+    return info.mtime.timestamp() if info.mtime else 0.0
+
+
+def patiently(do: Callable[[], _T]) -> _T:
+    """Does something with a store, again and again while it fails, for :data:`PATIENCE_S`.
+
+    Raises:
+        OSError: It fails to the end; a file that is not there is said at once.
+    """
+    until, wait = time.monotonic() + PATIENCE_S, 0.25
+    while True:
+        try:
+            return do()
+        except FileNotFoundError:
+            raise
+        except OSError:
+            if time.monotonic() + wait > until:
+                raise
+        time.sleep(wait)
+        wait = min(2 * wait, 8.0)
+
+
+def uri_of(storage: Path) -> str | None:
+    """The URI under which a run is kept in a store; None for one that stays where it is.
+
+    Args:
+        storage: The run's ``storage.json``.
+
+    Raises:
+        GantuneError: It is damaged.
+    """
+    if not storage.exists():
+        return None
+    kept = read_json(storage)
+    if not isinstance(kept, dict) or not isinstance(kept.get("uri"), str):
+        raise GantuneError(f"{storage} is damaged: it names no store")
+    return str(kept["uri"])
+
+
+def open_remote(uri: str, use: str = "runs", root: Path | None = None) -> Remote:
     """Finds a run's folder in a store; reads nothing yet.
 
     Args:
         uri: As pyarrow has it: ``s3://bucket/runs/lr_beta``, ``gs://...``. Keys come from the
             environment or the store's own files; ``?region=`` and ``?endpoint_override=`` go
             behind the path.
+        use: The folder of the cache that its files come to: who reads a run keeps out of the way of
+            who trains it.
+        root: Where its files are here, if not in the cache.
 
     Raises:
         UsageError: It is no URI of a store that can be read.
@@ -121,5 +258,4 @@ def open_remote(uri: str) -> Remote:
         raise UsageError(f"{known} names no run: it ends in the run's name, BUCKET/FOLDER/NAME")
     # Two stores can have a run of the same name.
     key = hashlib.sha256(f"{known}?{parts.query}".encode()).hexdigest()[:16]
-    root = cache_dir() / "runs" / key / name
-    return Remote(known, root, system, folder.rstrip("/"))
+    return Remote(known, root or cache_dir() / use / key / name, system, folder.rstrip("/"))

@@ -36,6 +36,7 @@ class TrialSpec(Options):
         constraints: What its best epoch has to meet.
         rungs: Epochs at which the scheduler decides.
         folder: Where its checkpoints go.
+        storage: The URI of the store that keeps its run, if one does.
         threads: Threads it may use.
         gpu: GPUs (or the share of one) that it was given.
         samples: Which epochs leave a picture of samples.
@@ -55,6 +56,7 @@ class TrialSpec(Options):
     constraints: Annotated[tuple[ConstraintText, ...], Field(strict=False)] = ()
     rungs: Annotated[tuple[int, ...], Field(strict=False)]
     folder: str
+    storage: str | None = None
     threads: int
     gpu: float = 0.0
     samples: SampleGrids = SampleGrids()

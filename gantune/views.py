@@ -11,8 +11,9 @@ from typing import Annotated
 
 import typer
 
-from gantune.commands import RunName, RunsDir, find_run
+from gantune.commands import RunName, RunsDir
 from gantune.errors import GantuneError, UsageError
+from gantune.finding import find_run
 
 LOCAL = "127.0.0.1"
 

@@ -12,7 +12,7 @@ stage can be recomputed from the ones before it, so a crash between any two lose
 
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from optuna.trial import Trial
@@ -51,6 +51,10 @@ class Observer(Protocol):
     def ended(self, number: int, row: dict[str, Any]) -> None: ...
 
 
+def _is_here(number: int) -> None:
+    """Nothing has to be brought: all workers write to the run's directory."""
+
+
 class Conductor:
     """The study's course."""
 
@@ -61,6 +65,7 @@ class Conductor:
         self.fatal: OSError | None = None
         self._observer = observer
         self._interrupted = threading.Event()
+        self._bring: Callable[[int], None] = _is_here
         self._space = search_space(study)
         prior = as_frozen(read_prior(self.paths), self._space)
         sampler = Seeded(study.sampler, self._space, start_keys(study, self._space), prior)
@@ -210,6 +215,10 @@ class Conductor:
             self._end(number, Outcome("stopped", "budget"))
         self._waiting = confirming
 
+    def brings(self, bring: Callable[[int], None]) -> None:
+        """Names what brings an ended trial's files from where it was trained."""
+        self._bring = bring
+
     def halts_on(self, event: threading.Event) -> None:
         """Names the event that interrupts the run."""
         self._interrupted = event
@@ -254,6 +263,7 @@ class Conductor:
         if self.fatal:
             return
         try:
+            self._bring(number)
             outcome = self._outcome(number, failed=failed)
             self._end(number, outcome)
             self.failed_fast |= self.study.fail_fast and outcome.status == "failed"

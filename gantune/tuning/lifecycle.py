@@ -21,6 +21,7 @@ from gantune.study import Study
 from gantune.tuning.conductor import Conductor, Observer
 from gantune.tuning.extension import dumped
 from gantune.tuning.prior import Prior
+from gantune.tuning.store import choose_store
 
 if TYPE_CHECKING:
     from gantune.engine.materials import Materials
@@ -84,16 +85,19 @@ _OTHER_FEATURES = {
 }
 
 
-def create_run(paths: RunPaths, study: Study, prior: Prior | None = None) -> None:
+def create_run(
+    paths: RunPaths, study: Study, prior: Prior | None = None, storage: str | None = None
+) -> None:
     """Makes a run directory with its study file.
 
     Args:
         paths: Of the run.
         study: As resolved.
         prior: What it knows of an earlier run.
+        storage: The URI under which a store is to keep it; see :mod:`gantune.tuning.store`.
 
     Raises:
-        UsageError: It exists, or cannot be made.
+        UsageError: It exists, or cannot be made, here or in the store.
     """
     refuse_existing(paths)
     text = _text(study)
@@ -104,6 +108,8 @@ def create_run(paths: RunPaths, study: Study, prior: Prior | None = None) -> Non
         write_atomically(half.study, text.encode())
         if prior:
             write_atomically(half.warm_start, prior.model_dump_json(indent=1).encode())
+        if storage:
+            choose_store(half, storage)
         half.root.rename(paths.root)
     except OSError as error:
         raise UsageError(f"{paths.root} cannot be made: {error.strerror or error}") from None

@@ -109,10 +109,12 @@ def check_loggers(study: Study) -> None:
 
 
 @contextmanager
-def observed(paths: RunPaths, study: Study, progress: MakeProgress) -> Iterator[Observer]:
+def observed(
+    paths: RunPaths, study: Study, progress: MakeProgress, *others: Observer
+) -> Iterator[Observer]:
     """Everything that a session of a run is to be heard by."""
     with progress(study) as shown:
-        observers: list[Observer] = [shown]
+        observers: list[Observer] = [shown, *others]
         if study.samples.every:
             observers.append(Animations(paths))
         if "tensorboard" in study.loggers:

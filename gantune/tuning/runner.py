@@ -30,6 +30,7 @@ from gantune.tuning.lifecycle import (
 from gantune.tuning.observers import check_loggers, observed
 from gantune.tuning.prior import read_prior
 from gantune.tuning.remote import check_shared, joined_ray
+from gantune.tuning.store import check_store, mirrored, storage_uri
 
 NO_EXTENSION = Extension()
 
@@ -46,6 +47,7 @@ def run_study(
     runs_dir: Path = Path("runs"),
     concurrency: int | None = None,
     address: str | None = None,
+    storage: str | None = None,
     study_file: Path | None = None,
     warm: "WarmStart | None" = None,
 ) -> RunEnd:
@@ -58,6 +60,7 @@ def run_study(
         runs_dir: Where runs are kept.
         concurrency: Trials at once, at most; default as many as fit.
         address: Of a Ray cluster to run on; None: Ray is started on this machine.
+        storage: Of a store that is to keep the run: ``s3://BUCKET/FOLDER`` or the like.
         study_file: Where the study came from.
         warm: What its sampler knows of an earlier run.
 
@@ -69,10 +72,13 @@ def run_study(
     paths = run_paths(runs_dir, name or study.name)
     refuse_existing(paths)
     check_loggers(study)
+    uri = storage_uri(storage, paths.root.name) if storage else None
+    if uri:
+        check_store(uri)
     with _prepared(study, concurrency, address) as (slots, materials):
         if warm:
             warm.check_measured(study, paths.root, materials)
-        create_run(paths, study, warm.prior if warm else None)
+        create_run(paths, study, warm.prior if warm else None, uri)
         return _drive(paths, study, materials, slots, progress, study_file)
 
 
@@ -143,8 +149,9 @@ def _drive(
     progress: MakeProgress,
     study_file: Path | None,
 ) -> RunEnd:
-    check_shared(paths.root.resolve())
-    with hold_lock(paths.lock):
+    if not paths.storage.exists():
+        check_shared(paths.root.resolve())
+    with hold_lock(paths.lock), mirrored(paths) as mirror:
         facts = session_facts(study, materials, slots)
         if prior := read_prior(paths):
             facts["warm_start"] = prior.facts
@@ -152,13 +159,16 @@ def _drive(
         begin_session(paths.info, study_file, facts)
         for request in paths.control.glob("*") if paths.control.is_dir() else ():
             request.unlink()
-        with observed(paths, study, progress) as observer:
+        with observed(paths, study, progress, mirror) as observer:
             conductor = Conductor(paths, study, observer)
+            conductor.brings(mirror.bring)
             with interruptible() as interrupted:
                 conductor.halts_on(interrupted)
                 if conductor.remaining:
                     _fit(conductor, materials, slots)
-        return finish_run(conductor, paths.root)
+        end = finish_run(conductor, paths.root)
+        mirror.finish()
+        return end
 
 
 def _fit(conductor: Conductor, materials: "Materials", slots: int) -> None:

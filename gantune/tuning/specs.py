@@ -6,6 +6,7 @@ from typing import Any
 from gantune.config import TrialConfig
 from gantune.pace import pace_of
 from gantune.paths import RunPaths
+from gantune.remote import uri_of
 from gantune.study import Stop, Study
 from gantune.trial import TrialSpec
 
@@ -33,6 +34,7 @@ def make_spec(
         constraints=study.constraints,
         rungs=tuple(pace_of(study, config).at_epoch.values()),
         folder=str(paths.trial(start["number"])),
+        storage=uri_of(paths.storage),
         threads=study.resources.cpu,
         gpu=study.resources.gpu,
         samples=study.samples,

@@ -25,7 +25,12 @@ from gantune.errors import GantuneError, RunError, UsageError
 ANSWER_S = 20.0
 POLL_S = 0.5
 
+AGENT_S = 90.0
+"""A head answers before its job agent has begun: how long that is waited for."""
+
 MARK = "=== report, zipped, in base64 ==="
+
+_NO_AGENT = "No available agent"
 
 _ELSEWHERE = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
 """To Ray's client they count for more than the address that it is given."""
@@ -78,8 +83,16 @@ class Head:
             UsageError: The head refuses it.
         """
         environment = {"working_dir": str(folder)} if folder else {}
+        until = time.monotonic() + AGENT_S
         with self._errors():
-            return str(self._client.submit_job(entrypoint=command, runtime_env=environment))
+            while True:
+                try:
+                    job = self._client.submit_job(entrypoint=command, runtime_env=environment)
+                    return str(job)
+                except RuntimeError as error:
+                    if _NO_AGENT not in str(error) or time.monotonic() > until:
+                        raise
+                time.sleep(POLL_S)
 
     def follow(self, job: str, write: Callable[[str], None]) -> JobEnd:
         """Hands out a job's log as it grows, from its beginning, until the job has ended.

@@ -10,6 +10,7 @@ from ray import tune
 from gantune.errors import DeviceMemoryError, StorageError
 from gantune.storage import write_atomically
 from gantune.trial import REPORT_S, TrialSpec
+from gantune.trialsync import placed, send_file
 
 if TYPE_CHECKING:
     from gantune.engine.materials import Materials
@@ -17,10 +18,10 @@ if TYPE_CHECKING:
 
 
 class _KeepsTraceback:
-    """Leaves the traceback of an exception that passes through in a file."""
+    """Leaves the traceback of an exception that passes through in a file of its trial."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, spec: TrialSpec, path: Path) -> None:
+        self._spec, self._path = spec, path
 
     def __enter__(self) -> None: ...
 
@@ -33,6 +34,7 @@ class _KeepsTraceback:
         if error is not None and not isinstance(error, StorageError):
             text = "".join(traceback.format_exception(error))
             write_atomically(self._path, text.encode())
+            send_file(self._spec, self._path)
 
 
 class StudyTrainable(tune.Trainable):
@@ -50,8 +52,13 @@ class StudyTrainable(tune.Trainable):
         self._open(new_config)
         return True
 
+    def cleanup(self) -> None:
+        if self._handle is not None:
+            self._host.close(self._handle)
+            self._handle = None
+
     def _open(self, config: dict[str, Any]) -> None:
-        self._spec = TrialSpec.model_validate_json(config["spec"])
+        self._spec = placed(TrialSpec.model_validate_json(config["spec"]))
         self._handle: int | None = None
         self._epoch = 0
 
@@ -85,7 +92,7 @@ class StudyTrainable(tune.Trainable):
         return self._host.advance(self._handle, until, REPORT_S)
 
     def _keeps_traceback(self) -> _KeepsTraceback:
-        return _KeepsTraceback(self._error)
+        return _KeepsTraceback(self._spec, self._error)
 
     @property
     def _error(self) -> Path:

@@ -1,0 +1,300 @@
+"""The store that keeps a run: chosen when the run is made, taken up again on any machine."""
+
+import os
+import re
+import shutil
+import socket
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from pydantic import BaseModel, ValidationError
+
+from gantune.errors import GantuneError, RunError, UsageError
+from gantune.loader import open_study
+from gantune.lock import hold_lock
+from gantune.paths import RunPaths
+from gantune.records import keep_first, read_table
+from gantune.remote import Remote, is_remote, open_remote
+from gantune.storage import read_json, write_json
+from gantune.trial import Record, TrialSpec
+from gantune.trialsync import FOLDERS
+from gantune.tuning.conductor import Observer
+from gantune.tuning.mirror import EVERY_S, TABLES, Mark, Mirror
+
+BEATS = 3
+"""A session that is alive has sent a mark within so many of its intervals."""
+
+
+class _Kept(BaseModel):
+    """What ``storage.json`` says."""
+
+    uri: str
+    sessions: list[str]
+
+
+def storage_uri(storage: str, name: str) -> str:
+    """The URI of a run in a store.
+
+    Args:
+        storage: ``s3://bucket/folder``, ``gs://...``, with options behind ``?``, or the whole path
+            of a folder.
+        name: The run's.
+
+    Raises:
+        UsageError: It is neither, or has keys in it.
+    """
+    if not is_remote(storage):
+        if not Path(storage).is_absolute():
+            raise UsageError(
+                f"--storage {storage}: write s3://BUCKET/FOLDER, gs://BUCKET/FOLDER, or the whole "
+                "path of a folder"
+            )
+        storage = f"file://{storage}"
+    if re.match(r"[a-z0-9+.-]+://[^/?]*@", storage):
+        raise UsageError(
+            "--storage: no keys in the address, it is kept with the run; set AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY, or what the store's own tools read"
+        )
+    place, mark, options = storage.partition("?")
+    return f"{place.rstrip('/')}/{name}{mark}{options}"
+
+
+def choose_store(paths: RunPaths, uri: str) -> None:
+    """Notes that a new run is kept in a store."""
+    write_json(paths.storage, {"uri": uri, "sessions": []})
+
+
+def check_store(uri: str) -> None:
+    """Tries a store that is to keep a new run, without trying for long.
+
+    Raises:
+        UsageError: It does not take a file, or has a run of that name.
+    """
+    remote = open_remote(uri)
+    probe = remote.root / f"probe-{uuid.uuid4().hex}"
+    try:
+        remote.send_now(probe, b"gantune")
+        remote.remove(probe)
+    except OSError as error:
+        raise UsageError(
+            f"--storage: {remote.uri} cannot be written to: {error}. Does the bucket exist, and "
+            "are its keys and region set (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION)?"
+        ) from None
+    if _mark(remote) is not None:
+        raise UsageError(
+            f"{remote.uri} is a run already: go on with it, `gantune resume {remote.uri}`, or give "
+            "this one another name: --name NAME"
+        )
+
+
+class Copies(Observer, Protocol):
+    """What a session does about the store."""
+
+    def bring(self, number: int) -> None: ...
+
+    def finish(self) -> None: ...
+
+
+class NoStore:
+    """A run stays where it is."""
+
+    def bring(self, number: int) -> None: ...
+
+    def finish(self) -> None: ...
+
+    def resumed(self, rows: Sequence[dict[str, Any]]) -> None: ...
+
+    def began(self, spec: TrialSpec) -> None: ...
+
+    def recorded(self, number: int, records: Sequence[Record], steps: Sequence[Record]) -> None: ...
+
+    def ended(self, number: int, row: dict[str, Any]) -> None: ...
+
+
+@contextmanager
+def mirrored(paths: RunPaths) -> Iterator[Copies]:
+    """Keeps the store of a run, if it has one, up to date while a session goes on.
+
+    The caller holds the run's lock.
+
+    Raises:
+        UsageError: The run went on somewhere else, or is running there.
+        RunError: The store does not take anything.
+    """
+    if not paths.storage.exists():
+        yield NoStore()
+        return
+    mirror = open_mirror(paths)
+    try:
+        # Before any trial begins: one that a store has always belongs to a session that it knows.
+        mirror.send(is_open=True)
+    except OSError as error:
+        raise RunError(f"the run cannot go on: {error}") from None
+    with mirror.running():
+        yield mirror
+
+
+def open_mirror(paths: RunPaths) -> Mirror:
+    """The mirror of a run that a store keeps, for a session that begins.
+
+    The caller holds the run's lock.
+
+    Raises:
+        UsageError: The run went on somewhere else, or is running there.
+    """
+    kept = _kept(paths)
+    remote = open_remote(kept.uri, root=paths.root.resolve())
+    mark = _mark(remote)
+    if mark is not None:
+        if mark.session not in kept.sessions:
+            raise UsageError(
+                f"{remote.uri} is ahead of {paths.root}: it went on from {mark.host}. Go on "
+                f"there, or take it up from the store into another directory: "
+                f"`gantune resume {remote.uri} --runs-dir DIR`"
+            )
+        _refuse_running(remote, mark)
+    session = uuid.uuid4().hex
+    write_json(paths.storage, {"uri": kept.uri, "sessions": [*kept.sessions, session]})
+    mirror = Mirror(paths, remote, session)
+    if mark is not None:
+        # Of trials that ended on other nodes; those that go on are brought by who trains them.
+        trials = RunPaths(remote.root).trial(0).parent
+        # Below their folders: beside these are the segments of the table.
+        remote.bring_missing(lambda path: path.is_relative_to(trials) and path.parent != trials)
+    return mirror
+
+
+def _refuse_running(remote: Remote, mark: Mark) -> None:
+    """A session elsewhere that is alive sends another mark within its interval."""
+    here = mark.host == socket.gethostname()
+    if not mark.is_open or (here and not _is_alive(mark.pid)):
+        return
+    if here and mark.pid == os.getpid():
+        return
+    time.sleep(BEATS * EVERY_S)
+    later = _mark(remote)
+    if later and later.beat != mark.beat:
+        raise UsageError(
+            f"{remote.uri} is being run by process {mark.pid} on {mark.host}; wait for it, "
+            "or stop it there"
+        )
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def take_up(uri: str, runs_dir: Path, *, trust: bool) -> Path:
+    """A run's directory here, made from its store if it is not there yet.
+
+    Args:
+        uri: Of the run.
+        runs_dir: Where runs are kept here.
+        trust: Whether code that the store has, its study's extensions, is taken over.
+
+    Raises:
+        UsageError: There is no such run in the store, another run of its name here, or code in it
+            that is not trusted.
+    """
+    remote = open_remote(uri)
+    root = runs_dir / remote.root.name
+    if root.exists():
+        paths = RunPaths(root)
+        if paths.storage.exists() and open_remote(_kept(paths).uri).root == remote.root:
+            return root
+        raise UsageError(f"{root} is another run; give another directory: --runs-dir DIR")
+    half = RunPaths(root.with_name(f".{root.name}.{os.getpid()}").resolve())
+    try:
+        _restore(open_remote(uri, root=half.root), half)
+        if open_study(half.study).extensions and not trust:
+            raise UsageError(
+                f"{remote.uri} has extensions: code, that whoever can write to the store has put "
+                "there; if that is you, say --trust"
+            )
+        half.root.rename(root)
+    except OSError as error:
+        raise UsageError(f"{remote.uri} cannot be read: {error}") from None
+    finally:
+        shutil.rmtree(half.root, ignore_errors=True)
+    return root
+
+
+def _restore(remote: Remote, paths: RunPaths) -> None:
+    """Brings a run's files and cuts tables and journal to where they belong together."""
+    mark = _mark(remote)
+    if mark is None:
+        raise UsageError(f"{remote.uri} is no run that gantune keeps in a store")
+    remote.bring_missing(lambda path: path != paths.mark)
+    for name in TABLES:
+        if paths.table(name).is_dir():
+            keep_first(paths.table(name), mark.rows.get(name, 0))
+    if paths.journal.exists():
+        with open(paths.journal, "r+b") as file:
+            file.truncate(min(mark.journal, paths.journal.stat().st_size))
+    _forget_later_trials(remote, paths)
+
+
+def _forget_later_trials(remote: Remote, paths: RunPaths) -> None:
+    """Removes weights of trials that were asked for after the mark: they may be others now."""
+    known = {row["number"] for row in read_table(paths.table("trials")).to_pylist()}
+    for folder in paths.trial(0).parent.glob("*"):
+        if folder.name.isdigit() and int(folder.name) not in known:
+            for path in (path for name in FOLDERS for path in (folder / name).glob("*")):
+                remote.remove(path)
+                path.unlink()
+
+
+def _kept(paths: RunPaths) -> _Kept:
+    try:
+        return _Kept.model_validate(read_json(paths.storage))
+    except ValidationError as error:
+        message = error.errors()[0]["msg"]
+        raise GantuneError(f"{paths.storage} is damaged: {message}") from None
+
+
+def _mark(remote: Remote) -> Mark | None:
+    """What the last session has sent; None where no run is.
+
+    Raises:
+        UsageError: The store cannot be read, or what is there is no mark.
+    """
+    try:
+        data = remote.read(RunPaths(remote.root).mark)
+    except OSError as error:
+        raise UsageError(f"{remote.uri} cannot be read: {error}") from None
+    if data is None:
+        return None
+    try:
+        return Mark.model_validate_json(data)
+    except ValidationError as error:
+        raise UsageError(
+            f"{remote.uri}: mark.json is damaged: {error.errors()[0]['msg']}"
+        ) from None
+
+
+def send_rest(root: Path) -> bool:
+    """Sends what a finished run has that its store has not; returns whether there is a store.
+
+    Raises:
+        UsageError: The run went on somewhere else.
+        RunError: The store does not take it.
+    """
+    paths = RunPaths(root)
+    if not paths.storage.exists():
+        return False
+    with hold_lock(paths.lock):
+        mirror = open_mirror(paths)
+        ends = read_table(paths.table("trials")).to_pylist()
+        mirror.resumed([row for row in ends if row["status"] != "running"])
+        mirror.finish()
+    return True
