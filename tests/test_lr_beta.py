@@ -11,9 +11,20 @@ import gantune
 
 SLOTS = 2
 
+USUAL_START_S = 2.5
+"""What a Python with torch and Ray takes to begin where the bound on the overhead holds so."""
+
+
+def start_s() -> float:
+    began = time.monotonic()
+    subprocess.run([sys.executable, "-c", "import torch, ray, optuna, pandas"], check=True)
+    return time.monotonic() - began
+
 
 @pytest.mark.slow
 def test_lr_beta(tmp_path: Path, lr_beta: Path) -> None:
+    start_s()  # from here on all is in the disk's cache
+    starts = [start_s()]
     began = time.monotonic()
     command = [sys.executable, "-m", "gantune", "run", str(lr_beta), "--concurrency", str(SLOTS)]
     command += ["--no-report"]  # what is measured is the search
@@ -33,4 +44,6 @@ def test_lr_beta(tmp_path: Path, lr_beta: Path) -> None:
     training, evaluation = epochs["train_s"].sum(), epochs["eval_s"].sum()
     assert evaluation < 0.15 * (training + evaluation)
     overhead = seconds - (training + evaluation) / SLOTS
-    assert overhead < 12 + 0.15 * len(run.trials) + 0.010 * len(epochs)
+    # A machine that is slow, or busy with something else, is slow at this, too.
+    slowness = max(1.0, max([*starts, start_s()]) / USUAL_START_S)
+    assert overhead < slowness * (12 + 0.15 * len(run.trials) + 0.010 * len(epochs))

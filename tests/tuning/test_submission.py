@@ -203,7 +203,9 @@ def cluster() -> Iterator[Cluster]:
         command += ["--node-ip-address", "127.0.0.1", "--port", str(free_port())]
         command += ["--include-dashboard", "true", "--dashboard-host", "127.0.0.1"]
         command += ["--dashboard-port", str(port), "--num-cpus", "1", "--temp-dir", folder]
-        command += ["--ray-client-server-port", str(free_port())]
+        # Another Ray on this machine has the ports that it would take by default.
+        for name in ("ray-client-server-port", "dashboard-agent-listen-port"):
+            command += [f"--{name}", str(free_port())]
         log = Path(folder, "start.log")
         with log.open("wb") as out:
             head = subprocess.Popen(command, env=environment, stdout=out, stderr=out)
