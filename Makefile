@@ -21,11 +21,12 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: install
-	$(BIN)/python -m pytest -m "not long and not gpu"
+# Tests of one file share a process; the slow ones start Ray, and want the machine for themselves.
+test: test-fast
+	$(BIN)/python -m pytest -m "slow and not long and not gpu"
 
 test-fast: install
-	$(BIN)/python -m pytest -m "not slow and not long and not gpu"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not long and not gpu"
 
 test-long: install
 	$(BIN)/python -m pytest -m "long" -v

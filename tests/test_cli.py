@@ -185,13 +185,19 @@ def test_commands_import_only_what_they_need(
     assert set(done.stdout.rpartition("heavy:")[2].split()) <= set(allowed)
 
 
+def children_s() -> float:
+    """Processor time of processes that have ended: others that are busy do not count."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["check", "tiny.yaml"]])
 def test_light_commands_are_quick(tiny: Path, arguments: list[str]) -> None:
     times = []
     for _ in range(3):
-        began = time.perf_counter()
+        began = children_s()
         call(*arguments, cwd=tiny.parent)
-        times.append(time.perf_counter() - began)
+        times.append(children_s() - began)
     assert min(times) < 1.5
 
 
@@ -315,7 +321,7 @@ def test_while_a_study_runs(tiny: Path, running: "subprocess.Popen[str]") -> Non
     assert call("stop", "tiny", cwd=tiny.parent).returncode == 2
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_warm_start_is_kept_when_the_earlier_run_is_gone(tiny: Path) -> None:
     runs = tiny.parent / "runs"
     assert call("run", "tiny.yaml", "--name", "earlier", cwd=tiny.parent).returncode == 0

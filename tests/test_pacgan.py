@@ -20,7 +20,7 @@ LEARNED = 4.0
 SEEN = 5
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.usefixtures("standing_ray")
 def test_both_find_modes_within_2000_rounds(tmp_path: Path) -> None:
     study = gantune.load_study(STUDY, ["train.epochs=2", "seed=0"])

@@ -136,7 +136,7 @@ class Toy:
         return Curve(tuple(toy(config, epoch) for epoch in range(1, EPOCHS + 1)))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.usefixtures("standing_ray")
 def test_the_search_by_hand_is_that_of_ray_tune(tmp_path: Path) -> None:
     import ray

@@ -257,7 +257,7 @@ def test_every_decision_of_a_real_study_is_that_of_the_rule(tmp_path: Path) -> N
     check_real(tmp_path / "runs" / "digits")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_so_is_every_decision_after_kill_minus_nine(tmp_path: Path) -> None:
     """Killed twice; what is decided then depends on rungs that another process has filled."""
     (tmp_path / "digits.yaml").write_text(DIGITS)

@@ -57,7 +57,7 @@ ray.shutdown()
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_trials_share_a_gpu(tmp_path: Path) -> None:
     """The GPU is one that Ray is told of: scheduling needs no more."""
     code = SHARED.format(tests=str(Path(__file__).parent.parent), runs=str(tmp_path))

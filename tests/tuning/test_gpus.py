@@ -111,6 +111,7 @@ def on_fake_gpus(code: str, *arguments: Any) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.long
 def test_slots_are_what_ray_can_hold() -> None:
     """As many reservations as gantune counts slots are granted, and not one more."""
     asked = [(1, 3), (5, 0.25), (1, 0.4), (1, 0.3), (1, 0.2), (1, 0.1)]
