@@ -28,6 +28,7 @@ from gantune.starts import start_keys
 from gantune.study import Study, with_values
 from gantune.trial import Record, TrialSpec
 from gantune.tuning import journal
+from gantune.tuning.agreement import refuse_other_history
 from gantune.tuning.clock import Clock
 from gantune.tuning.confirm import Repeat, due, repeat_of
 from gantune.tuning.judge import Judge
@@ -37,6 +38,7 @@ from gantune.tuning.prior import as_frozen, read_prior
 from gantune.tuning.requests import Requests
 from gantune.tuning.sampler import Seeded
 from gantune.tuning.specs import make_spec
+from gantune.tuning.stalls import is_stalled
 
 
 class Observer(Protocol):
@@ -85,6 +87,7 @@ class Conductor:
 
     def _replay(self) -> list[int]:
         """Brings tables, rungs and journal to one state; returns the unfinished trials."""
+        refuse_other_history(self.paths.journal, self.optuna, self._space, self.ledger.starts)
         for number, index in self.ledger.order:
             if number in self.ledger.starts:
                 self._judge.hear(number, index)
@@ -274,6 +277,8 @@ class Conductor:
         return Outcome("failed", error=self._last_error(number))
 
     def _last_error(self, number: int) -> str:
+        if is_stalled(self.paths.stalled(number)):
+            return f"no record for {self.study.stall_timeout} s: stalled.txt says where it hung"
         try:
             lines = self.paths.error(number).read_text(encoding="utf-8").strip().splitlines()
         except OSError:

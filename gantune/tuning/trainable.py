@@ -1,6 +1,7 @@
 """Ray Tune's trainable: talks to a host, one report for all the epochs since the last."""
 
 import traceback
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from ray import tune
 from gantune.errors import DeviceMemoryError, StorageError
 from gantune.storage import write_atomically
 from gantune.trial import REPORT_S, TrialSpec
+from gantune.tuning.stalls import ends_when_stalled
 
 if TYPE_CHECKING:
     from gantune.engine.materials import Materials
@@ -60,7 +62,7 @@ class StudyTrainable(tune.Trainable):
 
         report = {"number": self._spec.number, "worker": worker_name()}
         try:
-            with self._keeps_traceback():
+            with self._ends_when_stalled(), self._keeps_traceback():
                 progress = self._advance()
         except StorageError as error:
             # The driver ends the session; as an exception it would be the trial that failed.
@@ -83,6 +85,10 @@ class StudyTrainable(tune.Trainable):
             self._error.unlink(missing_ok=True)
         until = self._spec.next_stop(self._epoch)
         return self._host.advance(self._handle, until, REPORT_S)
+
+    def _ends_when_stalled(self) -> AbstractContextManager[None]:
+        note = Path(self._spec.folder) / "stalled.txt"
+        return ends_when_stalled(self._spec.stall_timeout, note)
 
     def _keeps_traceback(self) -> _KeepsTraceback:
         return _KeepsTraceback(self._error)
