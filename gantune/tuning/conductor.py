@@ -31,6 +31,7 @@ from gantune.tuning import journal
 from gantune.tuning.agreement import refuse_other_history
 from gantune.tuning.clock import Clock
 from gantune.tuning.confirm import Repeat, due, repeat_of
+from gantune.tuning.failure import failure_of
 from gantune.tuning.judge import Judge
 from gantune.tuning.ledger import Ledger
 from gantune.tuning.outcome import Outcome
@@ -38,7 +39,6 @@ from gantune.tuning.prior import as_frozen, read_prior
 from gantune.tuning.requests import Requests
 from gantune.tuning.sampler import Seeded
 from gantune.tuning.specs import make_spec
-from gantune.tuning.stalls import is_stalled
 
 
 class Observer(Protocol):
@@ -252,6 +252,13 @@ class Conductor:
         """Lets a trial end as failed that another attempt would not help."""
         self._ended_by_hand[number] = Outcome("failed", error=error)
 
+    def give_up_unfinished(self, error: str) -> None:
+        """Lets all trials end as failed that an earlier session has begun and not ended."""
+        for number in [number for number in self._waiting if number in self.ledger.starts]:
+            self._waiting.remove(number)
+            self.give_up(number, error)
+            self.finish(number, failed=True)
+
     def finish(self, number: int, *, failed: bool) -> None:
         """Ends a trial: end row, then Optuna. What the records say outranks ``failed``."""
         if self.fatal:
@@ -274,16 +281,7 @@ class Conductor:
         if known:
             return known
         assert failed, f"trial {number} ended without a reason"
-        return Outcome("failed", error=self._last_error(number))
-
-    def _last_error(self, number: int) -> str:
-        if is_stalled(self.paths.stalled(number)):
-            return f"no record for {self.study.stall_timeout} s: stalled.txt says where it hung"
-        try:
-            lines = self.paths.error(number).read_text(encoding="utf-8").strip().splitlines()
-        except OSError:
-            lines = []
-        return lines[-1] if lines else "its worker died without a word"
+        return Outcome("failed", error=failure_of(self.paths, number, self.study))
 
     def close(self) -> None:
         """Closes the tables."""
