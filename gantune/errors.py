@@ -77,6 +77,10 @@ class RunError(GantuneError):
     """A run failed while it was running."""
 
 
+class MemoryKillError(RunError):
+    """Ray has killed a worker for its node's memory: the end of the session, not of the run."""
+
+
 class StorageError(GantuneError):
     """The run's storage cannot be written to: no trial's fault, and the end of the session."""
 

@@ -102,6 +102,10 @@ class RunPaths:
         """The traceback of a trial that failed."""
         return self.trial(number) / "error.txt"
 
+    def stalled(self, number: int) -> Path:
+        """Where a worker hung that was killed for it."""
+        return self.trial(number) / "stalled.txt"
+
 
 def refuse_links(paths: RunPaths) -> None:
     """Refuses a run directory from which a symbolic link leads out.

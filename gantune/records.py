@@ -2,13 +2,17 @@
 
 A table is a folder of segments; each segment is an Arrow IPC stream to which one process appends
 record batches. A reader takes every whole batch and ignores a torn last one; whoever opens a table
-for writing starts a new segment, so that nothing is ever appended behind a torn tail.
+for writing starts a new segment, so that nothing is ever appended behind a torn tail. Each batch
+carries a checksum, and a segment that was closed says so at its end: what is damaged is told from
+what is torn.
 """
 
+import io
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import pyarrow as pa
 
@@ -35,11 +39,17 @@ def arrow_schema(columns: Sequence[Column]) -> pa.Schema:
 MOST_BATCHES = 1000
 """Batches of a segment, after which it is rewritten as few: many small ones load slowly."""
 
-TORN = (StopIteration, EOFError, pa.ArrowException, OSError, ValueError)
+TORN = (EOFError, pa.ArrowException, OSError, ValueError)
 """What Arrow raises on a stream that ends in the middle of a batch, or is damaged."""
 
 BEGIN = b"\xff\xff\xff\xff"
 """The first bytes of every segment."""
+
+CLOSED = b"closed\n\n"
+"""The last bytes of a segment that was closed, behind Arrow's own end: it has no torn tail."""
+
+CHECKSUM = b"crc32"
+"""What a batch's checksum is called in its metadata; versions before this one wrote none."""
 
 NEEDED = {
     "epochs": ("number", "epoch"),
@@ -68,7 +78,7 @@ class TableWriter:
         last = max((int(path.stem) for path in segments(folder)), default=0)
         # Opened on the first append: a session that adds nothing leaves nothing behind.
         self._path = folder / f"{last + 1:06d}.arrow"
-        self._open: tuple[BinaryIO, Any] | None = None
+        self._open: _Segment | None = None
         self._batches = 0
 
     def append(self, rows: Sequence[Row]) -> None:
@@ -77,13 +87,8 @@ class TableWriter:
             return
         batch = pa.RecordBatch.from_pylist(list(rows), schema=self._schema)
         if self._open is None:
-            created = open(self._path, "xb")
-            sync_folder(self._path.parent)
-            self._open = created, pa.ipc.new_stream(created, self._schema)
-        file, writer = self._open
-        writer.write_batch(batch)
-        file.flush()
-        os.fsync(file.fileno())
+            self._open = _Segment(self._path, self._schema)
+        self._open.append(batch)
         self._batches += 1
         if self._batches == MOST_BATCHES:
             self._begin_another()
@@ -91,17 +96,65 @@ class TableWriter:
     def _begin_another(self) -> None:
         """Ends the segment, joins its batches and turns to a new one."""
         self.close()
-        _rewrite(self._path, _whole_batches(self._path.read_bytes(), self._schema))
+        _rewrite(self._path, _read_segment(self._path, self._path.read_bytes(), self._schema))
         self._path = self._path.with_name(f"{int(self._path.stem) + 1:06d}.arrow")
         self._batches = 0
 
     def close(self) -> None:
         """Ends the segment."""
         if self._open is not None:
-            file, writer = self._open
-            writer.close()
-            file.close()
-            self._open = None
+            segment, self._open = self._open, None
+            segment.close()
+
+
+class _Segment:
+    """A segment that is being written: each batch is in it as a whole, or not at all."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._file = open(path, "xb", buffering=0)
+        sync_folder(path.parent)
+        self._unwritten = io.BytesIO()
+        self._stream = pa.ipc.new_stream(self._unwritten, schema)
+
+    def append(self, batch: pa.RecordBatch) -> None:
+        self._stream.write_batch(batch, custom_metadata={CHECKSUM: _checksum(_as_read(batch))})
+        self._write()
+
+    def close(self) -> None:
+        with self._file:
+            self._stream.close()
+            self._unwritten.write(CLOSED)
+            self._write()
+
+    def _write(self) -> None:
+        """Writes what is in memory; what fails stays there, and the file is as before."""
+        size = self._file.tell()
+        try:
+            rest = self._unwritten.getvalue()
+            while rest:
+                rest = rest[self._file.write(rest) :]
+            os.fsync(self._file.fileno())
+        except OSError:
+            self._file.seek(size)
+            self._file.truncate()
+            raise
+        self._unwritten.seek(0)
+        self._unwritten.truncate()
+
+
+def _checksum(batch: pa.RecordBatch) -> bytes:
+    """CRC-32 of a batch's columns and of their buffers, as a reader has them."""
+    columns = ",".join(f"{field.name}:{field.type.id}" for field in batch.schema)
+    sum_ = zlib.crc32(columns.encode())
+    for column in batch.columns:
+        for buffer in column.buffers():
+            sum_ = zlib.crc32(b"" if buffer is None else buffer, sum_)
+    return b"%08x" % sum_
+
+
+def _as_read(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """A batch as it comes back from a file: without the slack that it was built with."""
+    return pa.ipc.read_record_batch(batch.serialize(), batch.schema)
 
 
 def segments(folder: Path) -> list[Path]:
@@ -134,8 +187,10 @@ def _read_segments(folder: Path) -> list[tuple[Path, bytes]]:
 def _read_segment(path: Path, data: bytes, schema: pa.Schema) -> pa.Table:
     if not data.startswith(BEGIN[: len(data)]):
         raise GantuneError(f"{path} is damaged: it is no table")
+    batches = _whole_batches(path, data)
     try:
-        table = _conform(_whole_batches(data, schema), schema)
+        table = pa.Table.from_batches(batches) if batches else schema.empty_table()
+        table = _conform(table, schema)
     except (pa.ArrowException, ValueError, KeyError) as error:
         raise GantuneError(f"{path} is damaged: {error}") from None
     for name in NEEDED[path.parent.name]:
@@ -147,27 +202,29 @@ def _read_segment(path: Path, data: bytes, schema: pa.Schema) -> pa.Table:
     return table
 
 
-def _whole_batches(data: bytes, schema: pa.Schema) -> pa.Table:
+def _whole_batches(path: Path, data: bytes) -> list[pa.RecordBatch]:
     """A segment's batches; without a torn last one, which a crash while writing leaves."""
-    try:
-        table = pa.ipc.open_stream(data).read_all()
-        # Offsets that point anywhere else would be followed by whoever reads the values.
-        table.validate(full=True)
-        return table
-    except TORN:
-        batches = list(_batches_before_the_torn(data))
-        return pa.Table.from_batches(batches) if batches else schema.empty_table()
-
-
-def _batches_before_the_torn(data: bytes) -> Iterator[pa.RecordBatch]:
+    batches: list[pa.RecordBatch] = []
     try:
         reader = pa.ipc.open_stream(data)
         while True:
-            batch = reader.read_next_batch()
+            batch, metadata = reader.read_next_batch_with_custom_metadata()
+            # Offsets that point anywhere else would be followed by whoever reads the values.
             batch.validate(full=True)
-            yield batch
-    except TORN:
-        return
+            if not _is_as_written(batch, metadata or {}):
+                raise GantuneError(f"{path} is damaged: batch {len(batches) + 1} has changed")
+            batches.append(batch)
+    except StopIteration:
+        return batches
+    except TORN as error:
+        if data.endswith(CLOSED):
+            message = f"batch {len(batches) + 1} cannot be read: {error}"
+            raise GantuneError(f"{path} is damaged: {message}") from None
+        return batches
+
+
+def _is_as_written(batch: pa.RecordBatch, metadata: Mapping[bytes, bytes]) -> bool:
+    return CHECKSUM not in metadata or metadata[CHECKSUM] == _checksum(batch)
 
 
 def _conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
@@ -184,9 +241,13 @@ def _conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=schema)
 
 
-def count_rows(data: bytes, name: str) -> int:
-    """Rows in the whole batches of a segment of a table."""
-    return int(_whole_batches(data, SCHEMAS[name]).num_rows)
+def count_rows(path: Path, data: bytes) -> int:
+    """Rows in the whole batches of a segment, of which this much is there.
+
+    Raises:
+        GantuneError: It is damaged.
+    """
+    return sum(batch.num_rows for batch in _whole_batches(path, data))
 
 
 def keep_first(folder: Path, rows: int) -> None:
@@ -217,5 +278,6 @@ def _rewrite(segment: Path, table: pa.Table) -> None:
     """Replaces a segment by one with these rows in large batches."""
     buffer = pa.BufferOutputStream()
     with pa.ipc.new_stream(buffer, table.schema) as writer:
-        writer.write_table(table.combine_chunks(), max_chunksize=65_536)
-    write_atomically(segment, buffer.getvalue().to_pybytes())
+        for batch in table.combine_chunks().to_batches(max_chunksize=65_536):
+            writer.write_batch(batch, custom_metadata={CHECKSUM: _checksum(_as_read(batch))})
+    write_atomically(segment, buffer.getvalue().to_pybytes() + CLOSED)

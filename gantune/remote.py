@@ -80,6 +80,19 @@ class Remote:
         """
         patiently(lambda: self._bring(folder))
 
+    def add_files(self, folder: Path) -> None:
+        """Brings a folder's own files, and leaves here what the store does not have.
+
+        Raises:
+            OSError: The store does not answer, for :data:`PATIENCE_S`.
+        """
+
+        def add() -> None:
+            for info in self._files(self._there(folder)):
+                self._download(info, folder / info.base_name)
+
+        patiently(add)
+
     def _bring(self, path: Path) -> None:
         there = self._there(path)
         found = list(self._files(there))

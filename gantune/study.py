@@ -107,6 +107,9 @@ class Study(Options):
     max_failures: Annotated[int, Field(ge=0, le=1000)] = Field(
         1, description="How often a trial is taken up again after its worker failed."
     )
+    stall_timeout: Annotated[float, Field(ge=5, le=1e7)] | None = Field(
+        None, description="Seconds without a record after which a worker is killed; null: never."
+    )
 
     @property
     def ranking(self) -> Ranking:

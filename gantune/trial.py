@@ -42,6 +42,7 @@ class TrialSpec(Options):
         samples: Which epochs leave a picture of samples.
         last_every: Epochs between two states that it goes on from after a crash.
         stop: Which verdicts end it.
+        stall_timeout: Seconds that its worker may take for a record; None: as long as it likes.
     """
 
     # First, so that its validation comes before that of the configuration.
@@ -62,6 +63,7 @@ class TrialSpec(Options):
     samples: SampleGrids = SampleGrids()
     last_every: int = 1
     stop: Stop = Stop()
+    stall_timeout: float | None = None
 
     @property
     def epochs(self) -> int:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 import resource
 import shutil
 import signal
@@ -17,9 +16,9 @@ import pandas as pd
 import psutil
 import pytest
 from data_files import random_images, write_idx
+from whole import check_whole
 
 import gantune
-from gantune.columns import TIMES
 from gantune.paths import RunPaths
 from gantune.records import read_table
 
@@ -379,68 +378,6 @@ def test_exit_code_1_where_no_trial_succeeded(tiny: Path) -> None:
     assert "no trial succeeded" in done.stderr
     run = gantune.load(tiny.parent / "runs" / "tiny")
     assert run.status == "failed" and set(run.trials["status"]) == {"failed"}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("rounds", [3, pytest.param(20, marks=pytest.mark.long)])
-def test_kill_minus_nine_at_any_moment(tiny: Path, rounds: int) -> None:
-    """One slot: after any kills and resumes the tables equal those of an undisturbed run."""
-    trials = 6 * rounds
-    options = sets(["train.epochs=60", "train.steps_per_epoch=60", f"budget.trials={trials}"])
-    one = ["--concurrency", "1"]
-    whole = call("run", "tiny.yaml", *options, *one, "--name", "whole", cwd=tiny.parent)
-    assert whole.returncode == 0, whole.stderr
-    rng, root, kills = random.Random(rounds), tiny.parent / "runs" / "killed", 0
-    # Workers outlive their driver by seconds: the next session starts beside them.
-    left_behind: list[psutil.Process] = []
-    while True:
-        what = ["resume", "killed"] if root.exists() else ["run", "tiny.yaml", *options]
-        name = [] if root.exists() else ["--name", "killed"]
-        process = start(*what, *one, *name, cwd=tiny.parent)
-        if kills == rounds:
-            break
-        seen = epochs_on_disk(root)
-        while process.poll() is None and epochs_on_disk(root) == seen:
-            time.sleep(0.05)
-        time.sleep(rng.uniform(0, 1.0))
-        if process.poll() is not None:
-            break
-        left_behind += kill_driver(process)
-        kills += 1
-    _, err = process.communicate(timeout=300)
-    end(left_behind)
-    assert process.returncode == 0, err
-    assert kills > rounds / 2
-    check_whole(root, trials=trials, epochs=60)
-    assert tables(root) == tables(tiny.parent / "runs" / "whole")
-
-
-def check_whole(root: Path, trials: int, epochs: int) -> None:
-    run = gantune.load(root)
-    assert run.status == "finished"
-    assert list(run.trials["number"]) == list(range(trials))
-    assert set(run.trials["status"]) <= {"completed", "stopped", "diverged"}
-    for number, rows in run.epochs.groupby("number"):
-        ended = run.trials.set_index("number").loc[number]
-        assert list(rows["epoch"]) == list(range(1, int(ended["epochs"]) + 1))
-        if ended["status"] == "completed":
-            assert ended["epochs"] == epochs
-    raw = read_table(RunPaths(root).table("epochs")).to_pandas()
-    assert not raw.duplicated(["number", "epoch"]).any()
-    told = [json.loads(line) for line in RunPaths(root).journal.read_text().splitlines()]
-    ended_numbers = {log["trial_id"] for log in told if log.get("op_code") == 6 and "state" in log}
-    assert len(ended_numbers) == trials
-
-
-def tables(root: Path) -> dict[str, Any]:
-    dropped = TIMES | {"trial_id"}
-    return {
-        name: [
-            {k: v for k, v in row.items() if k not in dropped}
-            for row in read_table(RunPaths(root).table(name)).to_pylist()
-        ]
-        for name in ("epochs", "steps", "trials")
-    }
 
 
 @pytest.mark.slow

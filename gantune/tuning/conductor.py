@@ -13,7 +13,7 @@ stage can be recomputed from the ones before it, so a crash between any two lose
 import json
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from optuna.trial import Trial
 from pydantic import ValidationError
@@ -28,27 +28,18 @@ from gantune.starts import start_keys
 from gantune.study import Study, with_values
 from gantune.trial import Record, TrialSpec
 from gantune.tuning import journal
+from gantune.tuning.agreement import refuse_other_history
 from gantune.tuning.clock import Clock
 from gantune.tuning.confirm import Repeat, due, repeat_of
+from gantune.tuning.failure import failure_of
 from gantune.tuning.judge import Judge
 from gantune.tuning.ledger import Ledger
+from gantune.tuning.observer import Observer
 from gantune.tuning.outcome import Outcome
 from gantune.tuning.prior import as_frozen, read_prior
 from gantune.tuning.requests import Requests
 from gantune.tuning.sampler import Seeded
 from gantune.tuning.specs import make_spec
-
-
-class Observer(Protocol):
-    """Hears what happens, once it is on disk, to show it or to write it elsewhere."""
-
-    def resumed(self, rows: Sequence[dict[str, Any]]) -> None: ...
-
-    def began(self, spec: TrialSpec) -> None: ...
-
-    def recorded(self, number: int, records: Sequence[Record], steps: Sequence[Record]) -> None: ...
-
-    def ended(self, number: int, row: dict[str, Any]) -> None: ...
 
 
 def _is_here(number: int) -> None:
@@ -90,6 +81,7 @@ class Conductor:
 
     def _replay(self) -> list[int]:
         """Brings tables, rungs and journal to one state; returns the unfinished trials."""
+        refuse_other_history(self.paths.journal, self.optuna, self._space, self.ledger.starts)
         for number, index in self.ledger.order:
             if number in self.ledger.starts:
                 self._judge.hear(number, index)
@@ -258,6 +250,13 @@ class Conductor:
         """Lets a trial end as failed that another attempt would not help."""
         self._ended_by_hand[number] = Outcome("failed", error=error)
 
+    def give_up_unfinished(self, error: str) -> None:
+        """Lets all trials end as failed that an earlier session has begun and not ended."""
+        for number in [number for number in self._waiting if number in self.ledger.starts]:
+            self._waiting.remove(number)
+            self.give_up(number, error)
+            self.finish(number, failed=True)
+
     def finish(self, number: int, *, failed: bool) -> None:
         """Ends a trial: end row, then Optuna. What the records say outranks ``failed``."""
         if self.fatal:
@@ -281,14 +280,7 @@ class Conductor:
         if known:
             return known
         assert failed, f"trial {number} ended without a reason"
-        return Outcome("failed", error=self._last_error(number))
-
-    def _last_error(self, number: int) -> str:
-        try:
-            lines = self.paths.error(number).read_text(encoding="utf-8").strip().splitlines()
-        except OSError:
-            lines = []
-        return lines[-1] if lines else "its worker died without a word"
+        return Outcome("failed", error=failure_of(self.paths, number, self.study))
 
     def close(self) -> None:
         """Closes the tables."""

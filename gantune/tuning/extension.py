@@ -103,8 +103,8 @@ def _hours_until_now(paths: RunPaths) -> float:
 def refuse_changed(paths: RunPaths, study: Study) -> None:
     """Raises UsageError where a run's study is no longer the one that it ran with.
 
-    A budget may differ, and what confirms the best. So may fields that an older version of gantune
-    did not have.
+    A budget may differ, what confirms the best, and when a worker hangs. So may fields that an
+    older version of gantune did not have.
     """
     sessions = read_info(paths.info).get("sessions", [])
     if not sessions or "study" not in sessions[-1]:
@@ -114,15 +114,15 @@ def refuse_changed(paths: RunPaths, study: Study) -> None:
         f"  {path}: {before.get(path, 'not there')} -> {after.get(path, 'not there')}"
         for path in dict.fromkeys([*before, *after])
         if before.get(path) != after.get(path)
-        and not path.startswith(("budget.", "confirm."))
+        and not path.startswith(("budget.", "confirm.", "stall_timeout"))
         and (path in before or path.startswith("search."))
     ]
     if changed:
         more = [f"  and {len(changed) - SHOWN} more"] if len(changed) > SHOWN else []
         listed = "\n".join([*changed[:SHOWN], *more])
         raise UsageError(
-            f"{paths.study} is not what the run was made with, and only budget and confirm may "
-            f"change:\n"
+            f"{paths.study} is not what the run was made with, and only budget, confirm and "
+            f"stall_timeout may change:\n"
             f"{listed}\nput it back, or run the changed study under another name"
         )
 

@@ -26,6 +26,10 @@ _STATES = {
 }
 
 
+UNREADABLE = (KeyError, IndexError, TypeError, ValueError, AttributeError, AssertionError)
+"""What Optuna raises on entries that are JSON and no history."""
+
+
 class _Lines(JournalFileBackend):
     """The journal's file, to which many lines can be written at once: each write is synced."""
 
@@ -72,13 +76,16 @@ def open_journal(
     cut_torn_line(path)
     path.with_name(path.name + ".lock").unlink(missing_ok=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return optuna.create_study(
-        storage=_Journal(path),
-        study_name=name,
-        directions=list(directions),
-        sampler=sampler,
-        load_if_exists=True,
-    )
+    try:
+        return optuna.create_study(
+            storage=_Journal(path),
+            study_name=name,
+            directions=list(directions),
+            sampler=sampler,
+            load_if_exists=True,
+        )
+    except UNREADABLE as error:
+        raise GantuneError(f"{path} is damaged: Optuna cannot read it: {error!r}") from None
 
 
 def _refuse_damaged(path: Path) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gantune.diagnosis.verdicts import Verdict
+from gantune.errors import GantuneError
 from gantune.goals import metric_of
 from gantune.paths import RunPaths
 from gantune.records import TableWriter, read_table
@@ -22,7 +23,11 @@ class Ledger:
     """Epochs, steps and trials of one run, in memory as far as decisions need them."""
 
     def __init__(self, paths: RunPaths, study: Study) -> None:
-        """Opens the tables and reads what they hold. The caller holds the run's lock."""
+        """Opens the tables and reads what they hold. The caller holds the run's lock.
+
+        Raises:
+            GantuneError: They are damaged, or have lost records of trials that have ended.
+        """
         self._objective, self._ranking = study.objective, study.ranking
         self.records: dict[int, list[Record]] = {}
         self.order: list[tuple[int, int]] = []  # (number, index into its records), as they arrived
@@ -35,11 +40,22 @@ class Ledger:
             table.setdefault(row["number"], row)
         for row in read_table(paths.table("epochs")).to_pylist():
             self._accept(row)
+        self._refuse_lost(paths)
         for row in read_table(paths.table("steps")).to_pylist():
             self._steps[row["number"]] = max(row["step"], self._steps.get(row["number"], 0))
         self._epochs = TableWriter(paths.table("epochs"))
         self._trials = TableWriter(paths.table("trials"))
         self._step_rows = TableWriter(paths.table("steps"))
+
+    def _refuse_lost(self, paths: RunPaths) -> None:
+        """What a running trial has lost comes again from its ``last``; this would not."""
+        for number, row in self.ends.items():
+            there = len(self.records.get(number, []))
+            if there < (row["epochs"] or 0):
+                raise GantuneError(
+                    f"{paths.table('epochs')} is damaged: trial {number} ended after "
+                    f"{row['epochs']} epochs, and {there} are there; put a copy of it in its place"
+                )
 
     def _accept(self, row: Record) -> bool:
         records = self.records.setdefault(row["number"], [])

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
-from gantune.errors import RunError
+from gantune.errors import GantuneError, RunError
 from gantune.paths import RunPaths
 from gantune.records import count_rows, segments
 from gantune.remote import Remote
@@ -90,7 +90,7 @@ class Mirror:
         self._ended: set[int] = set()
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
-        self._error: OSError | None = None
+        self._error: str | None = None
         self._lock = threading.Lock()
 
     @contextmanager
@@ -113,8 +113,8 @@ class Mirror:
             began = time.monotonic()
             try:
                 self.send(is_open=True)
-            except OSError as error:
-                self._error = error
+            except (OSError, GantuneError) as error:
+                self._error = str(error)
                 return
             wait = max(EVERY_S, (time.monotonic() - began) / SHARE)
 
@@ -140,8 +140,9 @@ class Mirror:
             OSError: The store cannot be read.
         """
         folder = self._paths.trial(number)
-        for each in (folder, *(folder / name for name in FOLDERS)):
-            self._remote.bring_folder(each)
+        self._remote.add_files(folder)  # a worker that was ended here has left word here
+        for name in FOLDERS:
+            self._remote.bring_folder(folder / name)
         with self._lock:
             self._sent |= {path: _key(path) for path in _files(folder)}
 
@@ -231,7 +232,7 @@ class Mirror:
         for path in sizes:
             if path != self._paths.journal:
                 if path in read:
-                    self._rows[path] = count_rows(read[path][1], path.parent.name)
+                    self._rows[path] = count_rows(path, read[path][1])
                 rows[path.parent.name] += self._rows[path]
         return rows
 

@@ -1,5 +1,6 @@
 """Runs a study with Ray Tune: from a study to a finished run directory."""
 
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -7,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gantune.checks import within_grid
-from gantune.errors import UsageError
+from gantune.errors import MemoryKillError, UsageError
 from gantune.loader import load_run_study
 from gantune.lock import hold_lock
 from gantune.paths import RunPaths, refuse_links, run_paths
+from gantune.records import read_table
 from gantune.runinfo import begin_session
 from gantune.study import Study
 from gantune.tuning.cluster import count_slots, local_ray
@@ -33,6 +35,11 @@ from gantune.tuning.remote import check_shared, joined_ray
 from gantune.tuning.store import check_store, mirrored, storage_uri
 
 NO_EXTENSION = Extension()
+
+OUT_OF_MEMORY = (
+    "Ray killed a worker because its node ran out of memory: run fewer trials at once "
+    "(--concurrency), or smaller ones"
+)
 
 if TYPE_CHECKING:
     from gantune.engine.materials import Materials
@@ -75,11 +82,15 @@ def run_study(
     uri = storage_uri(storage, paths.root.name) if storage else None
     if uri:
         check_store(uri)
-    with _prepared(study, concurrency, address) as (slots, materials):
-        if warm:
-            warm.check_measured(study, paths.root, materials)
-        create_run(paths, study, warm.prior if warm else None, uri)
-        return _drive(paths, study, materials, slots, progress, study_file)
+    try:
+        with _prepared(study, concurrency, address) as (slots, materials):
+            if warm:
+                warm.check_measured(study, paths.root, materials)
+            create_run(paths, study, warm.prior if warm else None, uri)
+            return _drive(paths, study, materials, slots, progress, study_file)
+    except MemoryKillError as error:
+        warnings.warn(str(error), stacklevel=2)
+        return _go_on(paths, study, progress, concurrency, address)
 
 
 def resume_run(
@@ -118,8 +129,39 @@ def resume_run(
         if extension != NO_EXTENSION:
             study = within_grid(extended(study, paths, extension))
             rewrite_study(paths, study)
-    with _prepared(study, concurrency, address) as (slots, materials):
-        return _drive(paths, study, materials, slots, progress, None)
+    try:
+        with _prepared(study, concurrency, address) as (slots, materials):
+            return _drive(paths, study, materials, slots, progress, None)
+    except MemoryKillError as error:
+        warnings.warn(str(error), stacklevel=2)
+        return _go_on(paths, study, progress, concurrency, address)
+
+
+def _go_on(
+    paths: RunPaths,
+    study: Study,
+    progress: MakeProgress,
+    concurrency: int | None,
+    address: str | None,
+) -> RunEnd:
+    """Goes on after a session that a kill for memory has ended, in as many more as it takes.
+
+    Whose worker it was is not known. Where so many sessions as a trial has attempts have brought
+    no record, what ran in them fails.
+    """
+    attempts = 1
+    while True:
+        lost = OUT_OF_MEMORY if attempts > study.max_failures else None
+        before = _recorded(paths)
+        try:
+            with _prepared(study, concurrency, address) as (slots, materials):
+                return _drive(paths, study, materials, slots, progress, None, lost)
+        except MemoryKillError:
+            attempts = 1 if lost or _recorded(paths) > before else attempts + 1
+
+
+def _recorded(paths: RunPaths) -> int:
+    return int(read_table(paths.table("epochs")).num_rows)
 
 
 @contextmanager
@@ -148,7 +190,19 @@ def _drive(
     slots: int,
     progress: MakeProgress,
     study_file: Path | None,
+    lost: str | None = None,
 ) -> RunEnd:
+    """One session, to its end.
+
+    Args:
+        paths: The run's.
+        study: Its study.
+        materials: What its trials share.
+        slots: Trials at once.
+        progress: Makes what shows the run.
+        study_file: Where the study came from.
+        lost: Why unfinished trials are not taken up again; None: they are.
+    """
     if not paths.storage.exists():
         check_shared(paths.root.resolve())
     with hold_lock(paths.lock), mirrored(paths) as mirror:
@@ -164,6 +218,8 @@ def _drive(
             conductor.brings(mirror.bring)
             with interruptible() as interrupted:
                 conductor.halts_on(interrupted)
+                if lost:
+                    conductor.give_up_unfinished(lost)
                 if conductor.remaining:
                     _fit(conductor, materials, slots)
         end = finish_run(conductor, paths.root)
@@ -174,6 +230,7 @@ def _drive(
 def _fit(conductor: Conductor, materials: "Materials", slots: int) -> None:
     """Lets Ray Tune run the conductor's trials."""
     from ray import tune
+    from ray.exceptions import OutOfMemoryError
 
     from gantune.tuning.scheduler import StudyScheduler
     from gantune.tuning.searcher import StudySearcher
@@ -205,4 +262,10 @@ def _fit(conductor: Conductor, materials: "Materials", slots: int) -> None:
             verbose=0,
         ),
     )
-    tuner.fit()
+    try:
+        tuner.fit()
+    except RuntimeError as error:
+        if not isinstance(error.__cause__, OutOfMemoryError):
+            raise
+        conductor.close()
+        raise MemoryKillError(f"{OUT_OF_MEMORY}; going on in a new session") from None

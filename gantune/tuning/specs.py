@@ -41,4 +41,5 @@ def make_spec(
         last_every=study.checkpoint.every,
         # What confirms runs to its full length.
         stop=study.stop if start["confirms"] is None else Stop(),
+        stall_timeout=study.stall_timeout,
     )

@@ -22,8 +22,8 @@ from gantune.remote import Remote, is_remote, open_remote
 from gantune.storage import read_json, write_json
 from gantune.trial import Record, TrialSpec
 from gantune.trialsync import FOLDERS
-from gantune.tuning.conductor import Observer
 from gantune.tuning.mirror import EVERY_S, TABLES, Mark, Mirror
+from gantune.tuning.observer import Observer
 
 BEATS = 3
 """A session that is alive has sent a mark within so many of its intervals."""

@@ -1,6 +1,7 @@
 """Ray Tune's trainable: talks to a host, one report for all the epochs since the last."""
 
 import traceback
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from gantune.errors import DeviceMemoryError, StorageError
 from gantune.storage import write_atomically
 from gantune.trial import REPORT_S, TrialSpec
 from gantune.trialsync import placed, send_file
+from gantune.tuning.stalls import ends_when_stalled
 
 if TYPE_CHECKING:
     from gantune.engine.materials import Materials
@@ -40,6 +42,8 @@ class _KeepsTraceback:
 class StudyTrainable(tune.Trainable):
     """One trial after another in one actor."""
 
+    _handle: int | None
+
     def setup(self, config: dict[str, Any], materials: "Materials | None" = None) -> None:
         from gantune.host import Host  # torch is imported in the worker, not in the driver
 
@@ -59,7 +63,7 @@ class StudyTrainable(tune.Trainable):
 
     def _open(self, config: dict[str, Any]) -> None:
         self._spec = placed(TrialSpec.model_validate_json(config["spec"]))
-        self._handle: int | None = None
+        self._handle = None
         self._epoch = 0
 
     def step(self) -> dict[str, Any]:
@@ -67,7 +71,7 @@ class StudyTrainable(tune.Trainable):
 
         report = {"number": self._spec.number, "worker": worker_name()}
         try:
-            with self._keeps_traceback():
+            with self._ends_when_stalled(), self._keeps_traceback():
                 progress = self._advance()
         except StorageError as error:
             # The driver ends the session; as an exception it would be the trial that failed.
@@ -90,6 +94,10 @@ class StudyTrainable(tune.Trainable):
             self._error.unlink(missing_ok=True)
         until = self._spec.next_stop(self._epoch)
         return self._host.advance(self._handle, until, REPORT_S)
+
+    def _ends_when_stalled(self) -> AbstractContextManager[None]:
+        note = Path(self._spec.folder) / "stalled.txt"
+        return ends_when_stalled(self._spec.stall_timeout, note)
 
     def _keeps_traceback(self) -> _KeepsTraceback:
         return _KeepsTraceback(self._spec, self._error)

@@ -1,0 +1,163 @@
+"""The kill loop: studies of 12 trials whose driver, or workers, die at random moments.
+
+The nodes of a cluster die in test_nodes.py.
+"""
+
+import random
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from conftest import make_study
+from test_cli import TINY, call, end, epochs_on_disk, kill_driver, sets, start, wait_for
+from whole import check_whole, tables
+
+import gantune
+from gantune.checkpoints import read_checkpoint
+from gantune.paths import RunPaths
+from gantune.study import Study
+
+pytestmark = pytest.mark.slow
+
+TRIALS, EPOCHS, KILLS = 12, 40, 3
+
+OPTIONS = [f"train.epochs={EPOCHS}", "train.steps_per_epoch=60", f"budget.trials={TRIALS}"]
+
+
+@pytest.mark.parametrize("rounds", [3, pytest.param(20, marks=pytest.mark.long)])
+def test_kill_minus_nine_of_the_driver_at_any_moment(tmp_path: Path, rounds: int) -> None:
+    """One slot: after any kills and resumes the tables equal those of an undisturbed run."""
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    options = [*sets(OPTIONS), "--no-report"]
+    whole = call("run", "tiny.yaml", *options, "--concurrency", 1, "--name", "w", cwd=tmp_path)
+    assert whole.returncode == 0, whole.stderr
+    expected = tables(tmp_path / "runs" / "w")
+    kills = 0
+    for number in range(rounds):
+        rng, name = random.Random(number), f"killed-{number}"
+        kills += killed_until_done(tmp_path, name, options, rng)
+        check_whole(tmp_path / "runs" / name, TRIALS, EPOCHS)
+        assert tables(tmp_path / "runs" / name) == expected, number
+    assert kills > rounds
+
+
+def killed_until_done(folder: Path, name: str, options: list[str], rng: random.Random) -> int:
+    """Runs a study on one slot, killing its driver up to ``KILLS`` times; returns how often."""
+    root, kills = folder / "runs" / name, 0
+    # Workers outlive their driver by seconds: the next session starts beside them.
+    left_behind: list[psutil.Process] = []
+    while True:
+        what = ["resume", name] if root.exists() else ["run", "tiny.yaml", *options, "--name", name]
+        process = start(*what, "--concurrency", 1, "--no-report", cwd=folder)
+        if kills == KILLS:
+            break
+        # Some die before they have done anything, most while they train.
+        seen = epochs_on_disk(root)
+        early = time.monotonic() + rng.uniform(1, 8) if rng.random() < 0.25 else float("inf")
+        while process.poll() is None and epochs_on_disk(root) == seen and time.monotonic() < early:
+            time.sleep(0.05)
+        time.sleep(rng.uniform(0, 1.5))
+        if process.poll() is not None:
+            break
+        left_behind += kill_driver(process)
+        kills += 1
+    _, err = process.communicate(timeout=300)
+    end(left_behind)
+    assert process.returncode == 0, err
+    return kills
+
+
+def kill_study(**sections: Any) -> Study:
+    """The study of the command line's loop, for one in this process."""
+    return make_study(
+        trial={"train": {"epochs": EPOCHS, "steps_per_epoch": 60, "batch_size": 8}},
+        budget={"trials": TRIALS},
+        max_failures=100,
+        **sections,
+    )
+
+
+def workers() -> list[psutil.Process]:
+    """The processes of actors of Rays that this process has started."""
+    children = psutil.Process().children(recursive=True)
+    return [process for process in children if process.name().startswith("ray::StudyTrain")]
+
+
+@contextmanager
+def worker_killer(rng: random.Random, at_most: int) -> Iterator[list[int]]:
+    """Kills a random worker every one to four seconds; yields the process ids so far."""
+    killed: list[int] = []
+    is_over = threading.Event()
+
+    def kill() -> None:
+        while len(killed) < at_most and not is_over.wait(rng.uniform(1, 4)):
+            if found := [process for process in workers() if process.pid not in killed]:
+                victim = rng.choice(found)
+                killed.append(victim.pid)
+                victim.kill()
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    try:
+        yield killed
+    finally:
+        is_over.set()
+        thread.join()
+
+
+@pytest.mark.usefixtures("standing_ray")
+@pytest.mark.parametrize("rounds", [3, pytest.param(20, marks=pytest.mark.long)])
+def test_workers_killed_at_any_moment(tmp_path: Path, rounds: int) -> None:
+    """On one slot and two in turn; on one the tables equal those of an undisturbed run."""
+    study, kills = kill_study(), 0
+    whole = gantune.run(study, name="w", runs_dir=tmp_path, concurrency=1)
+    for number in range(rounds):
+        slots = 1 + number % 2
+        with worker_killer(random.Random(number), KILLS) as killed:
+            run = gantune.run(study, name=f"k{number}", runs_dir=tmp_path, concurrency=slots)
+        kills += len(killed)
+        check_whole(run.root, TRIALS, EPOCHS)
+        if slots == 1:
+            assert tables(run.root) == tables(whole.root), number
+    assert kills > rounds
+
+
+def test_an_orphan_that_wakes_in_the_next_session_takes_nothing_back(tmp_path: Path) -> None:
+    """A worker sleeps through its driver's death and writes what it still has to write."""
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    options = sets(["train.epochs=300", "train.steps_per_epoch=60", "search={}", "budget.trials=1"])
+    root, one = tmp_path / "runs" / "tiny", ["--concurrency", "1", "--no-report"]
+    paths = RunPaths(root)
+    first = start("run", "tiny.yaml", *options, *one, cwd=tmp_path)
+    wait_for(lambda: epochs_on_disk(root) > 20)
+    children = psutil.Process(first.pid).children(recursive=True)
+    (orphan,) = [p for p in children if p.name().startswith("ray::StudyTrain")]
+    orphan.send_signal(signal.SIGSTOP)
+    left_behind = kill_driver(first)
+    seen = epochs_on_disk(root)
+    second = start("resume", "tiny", *one, cwd=tmp_path)
+    try:
+        wait_for(lambda: epochs_on_disk(root) > seen + 20)
+        mine = paths.last(0) / "meta-001.json"
+        before, reached = mine.stat().st_mtime_ns, epochs_on_disk(root)
+        orphan.send_signal(signal.SIGCONT)
+        wait_for(lambda: mine.stat().st_mtime_ns > before, 20)
+        checkpoint = read_checkpoint(paths.last(0))
+        assert checkpoint is not None and len(checkpoint.meta["records"]) >= reached
+        _, err = second.communicate(timeout=120)
+        assert second.returncode == 0, err
+    finally:
+        end([*left_behind, *([psutil.Process(second.pid)] if second.poll() is None else [])])
+    check_whole(root, 1, 300)
+    whole = gantune.train(gantune.load_study(tmp_path / "tiny.yaml", OVERRIDES), tmp_path / "w")
+    assert len(whole.epochs) == 300
+    assert tables(root)["epochs"] == tables(whole.root)["epochs"]
+
+
+OVERRIDES = ["train.epochs=300", "train.steps_per_epoch=60", "search={}"]

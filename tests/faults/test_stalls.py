@@ -1,0 +1,121 @@
+"""A worker that hangs is killed, and its trial goes on; with the interpreter's lock held, too."""
+
+from pathlib import Path
+
+import pytest
+
+import gantune
+from gantune.errors import StorageError
+from gantune.loader import load_study
+from gantune.paths import RunPaths
+from gantune.tuning.stalls import ends_when_stalled
+
+HANGING = """
+import ctypes
+import time
+from pathlib import Path
+from typing import Literal
+import torch.nn.functional as F
+from gantune import extend
+
+class Options(extend.LossOptions):
+    name: Literal["hanging"] = "hanging"
+    how: Literal["asleep", "holding the lock"] = "asleep"
+    times: int = 1
+
+def hang(how):
+    if how == "asleep":
+        time.sleep(10_000)
+    ctypes.PyDLL(None).sleep(10_000)  # a PyDLL's calls keep the interpreter's lock
+
+@extend.loss(Options)
+def hanging(options):
+    calls = []
+    marks = Path(MARKS) / options.how
+    def discriminator(real, fake):
+        calls.append(1)
+        marks.mkdir(parents=True, exist_ok=True)
+        if len(calls) > 6 and len(list(marks.iterdir())) < options.times:
+            (marks / str(len(list(marks.iterdir())))).touch()
+            hang(options.how)
+        on_real, on_fake = F.softplus(-real).mean(-1), F.softplus(fake).mean(-1)
+        return extend.DiscriminatorLoss((on_real + on_fake) / 2, on_real, on_fake)
+    def generator(fake, real):
+        return F.softplus(-fake).mean(-1)
+    return extend.Loss(discriminator, generator, threshold=0.0)
+"""
+
+STUDY = """
+name: hanging
+extensions: [hanging.py]
+trial:
+  data: {name: ring, points: 200}
+  generator: {name: mlp, hidden: [8], latent_dim: 2}
+  discriminator: {name: mlp, hidden: [8]}
+  loss: {name: hanging}
+  train: {epochs: 4, steps_per_epoch: 4, batch_size: 24}
+  eval: {samples: 50}
+search:
+  loss.how: {choice: [asleep, holding the lock]}
+sampler: {name: grid}
+scheduler: {name: none}
+max_failures: 1
+stall_timeout: 5
+"""
+
+
+@pytest.fixture
+def study_file(tmp_path: Path) -> Path:
+    """A study whose trials hang in their second epoch, ``times`` times each."""
+    (tmp_path / "hanging.py").write_text(HANGING.replace("MARKS", repr(str(tmp_path / "marks"))))
+    (tmp_path / "hanging.yaml").write_text(STUDY)
+    return tmp_path / "hanging.yaml"
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("standing_ray")
+def test_a_worker_that_hangs_is_killed_and_its_trial_goes_on(
+    study_file: Path, tmp_path: Path
+) -> None:
+    """One slot: were it not free again, the second trial would never begin."""
+    run = gantune.run(load_study(study_file), runs_dir=tmp_path, concurrency=1)
+    assert list(run.trials["status"]) == ["completed"] * 2
+    assert len(list((tmp_path / "marks").glob("*/*"))) == 2, "both hung"
+    for _, rows in run.epochs.groupby("number"):
+        assert list(rows["epoch"]) == [1, 2, 3, 4]
+    assert not list(run.root.glob("trials/*/stalled.txt"))
+    whole = gantune.train(load_study(study_file, ["loss.times=0"]), tmp_path / "undisturbed")
+    first = run.epochs[run.epochs["number"] == 0]
+    for column in ("g_loss", "d_loss", "objective"):
+        assert first[column].tolist() == whole.epochs[column].tolist()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("standing_ray")
+def test_one_that_hangs_again_fails_and_says_where(study_file: Path, tmp_path: Path) -> None:
+    study = load_study(study_file, ["loss.times=2", "loss.how=asleep"])
+    run = gantune.run(study, runs_dir=tmp_path, concurrency=1)
+    (trial,) = run.trials.to_dict("records")
+    assert trial["status"] == "failed"
+    assert trial["error"] == "no record for 5.0 s: stalled.txt says where it hung"
+    assert "hanging.py" in RunPaths(run.root).stalled(0).read_text()
+
+
+def test_what_does_not_hang_leaves_no_note(tmp_path: Path) -> None:
+    note = tmp_path / "trial" / "stalled.txt"
+    with ends_when_stalled(600, note):
+        assert note.is_file()
+    assert not note.exists()
+    with pytest.raises(KeyError), ends_when_stalled(600, note):
+        raise KeyError
+    assert not note.exists()
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError), ends_when_stalled(600, tmp_path / "file" / "stalled.txt"):
+        pass
+    with ends_when_stalled(None, note):
+        assert not note.exists()
+
+
+def test_a_limit_that_every_report_would_pass_is_refused(study_file: Path) -> None:
+    with pytest.raises(gantune.ConfigError, match=r"stall_timeout.*greater than or equal to 5"):
+        load_study(study_file, ["stall_timeout=1"])

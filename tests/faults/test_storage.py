@@ -1,0 +1,260 @@
+"""Storage that is full, that cannot be written to, that has changed; and a clock set back."""
+
+import io
+import json
+import shutil
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from datetime import datetime, timedelta, tzinfo
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from conftest import make_study
+from rich.console import Console
+from test_address import has_namespaces
+from test_cli import TINY, call, sets
+from test_replay import run_to_its_end, study
+from whole import check_whole, tables
+
+import gantune
+from gantune import runinfo
+from gantune.api import Silent, silent
+from gantune.display import show_run
+from gantune.errors import GantuneError
+from gantune.paths import RunPaths
+from gantune.records import TableWriter, read_table
+from gantune.tuning.clock import seconds_before
+from gantune.tuning.conductor import Conductor
+from gantune.tuning.runner import resume_run, run_study
+
+HEAVY = sets(
+    [
+        "train.epochs=4",
+        "train.steps_per_epoch=20",
+        "generator.hidden=[200, 200]",
+        "budget.trials=12",
+        "checkpoint.keep_top=null",
+    ]
+)
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    (tmp_path / "runs").mkdir()
+    if not has_namespaces(tmp_path / "runs"):
+        pytest.skip("needs unshare, and the right to make namespaces")
+    return tmp_path
+
+
+def in_namespace(script: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+    """Runs a script of bash that may mount what it likes; ``gantune`` is the command."""
+    prefix = f'set -u; gantune() {{ "{sys.executable}" -m gantune "$@"; }}\n'
+    command = ["unshare", "-rm", "bash", "-c", prefix + script]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
+
+
+FILLED = """
+mount -t tmpfs -o size=4m none runs
+gantune run tiny.yaml {options} --concurrency 1 --no-report; echo "ended $?"
+gantune show tiny >/dev/null; echo "shown $?"
+mount -o remount,size=7m runs
+gantune resume tiny --concurrency 1 --no-report; echo "ended $?"
+mount -o remount,size=100m runs
+gantune resume tiny --concurrency 1 --no-report; echo "ended $?"
+cp -r runs/tiny kept
+"""
+
+
+@pytest.mark.slow
+def test_a_disk_that_is_full_twice_loses_nothing(tiny: Path) -> None:
+    """A file system in memory of 4, then 7 MB; what the run needs is about 12."""
+    options = " ".join(f"'{word}'" for word in HEAVY)
+    done = in_namespace(FILLED.format(options=options), tiny)
+    said = [line for line in done.stdout.splitlines() if line.startswith(("ended", "shown"))]
+    assert said == ["ended 1", "shown 0", "ended 1", "ended 0"], done.stdout + done.stderr
+    assert done.stderr.count("error: the run cannot go on") == 2
+    assert done.stderr.count("No space left on device") == 2 and "Traceback" not in done.stderr
+    check_whole(tiny / "kept", 12, 4)
+    whole = call("run", "tiny.yaml", *HEAVY, "--concurrency", 1, "--no-report", cwd=tiny)
+    assert whole.returncode == 0, whole.stderr
+    assert tables(tiny / "kept") == tables(tiny / "runs" / "tiny")
+
+
+READ_ONLY = """
+mount --bind runs runs && mount -o remount,bind,ro runs
+for words in "resume tiny --trials +1" "run tiny.yaml --name other" "show tiny" "prune tiny"; do
+  gantune $words >/dev/null 2>error; echo "$words: $? $(cat error)"
+done
+"""
+
+
+@pytest.mark.slow
+def test_a_run_on_read_only_storage_is_shown_and_not_changed(tiny: Path) -> None:
+    gantune.train(make_study(search={}), tiny / "runs" / "tiny")
+    before = {path: path.read_bytes() for path in (tiny / "runs").rglob("*") if path.is_file()}
+    done = in_namespace(READ_ONLY, tiny)
+    resumed, another, shown, pruned = [
+        line
+        for line in done.stdout.splitlines()
+        if line.startswith(("resume", "run", "show", "pr"))
+    ]
+    assert "runs/tiny/lock cannot be written: Read-only file system" in resumed
+    assert ": 2 " in resumed and ": 2 " in another and ": 2 " in pruned
+    assert "runs/other cannot be made: Read-only file system" in done.stdout
+    assert shown == "show tiny: 0 "
+    after = {path: path.read_bytes() for path in (tiny / "runs").rglob("*") if path.is_file()}
+    assert before == after
+
+
+class Shifted(datetime):
+    """The clock on the wall, set by somebody."""
+
+    by: ClassVar[timedelta] = timedelta()
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> Any:
+        return datetime.now(tz) + cls.by
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("standing_ray")
+def test_a_clock_that_is_set_back_changes_no_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A day in mid-run and another between two sessions, for all Python of the driver.
+
+    The kernel's times of files stay as they are, and so do Ray's own processes.
+    """
+    real = time.time
+    monkeypatch.setattr(runinfo, "datetime", Shifted)
+    monkeypatch.setattr(time, "time", lambda: real() + Shifted.by.total_seconds())
+    paths = RunPaths(tmp_path / "tiny")
+
+    class SetsBack(Silent):
+        def began(self, spec: Any) -> None:
+            if spec.number == 2:
+                Shifted.by = timedelta(days=-1)
+            if spec.number == 4:
+                paths.trial(4).write_text("in the way")
+
+    @contextmanager
+    def progress(study: Any) -> Any:
+        yield SetsBack()
+
+    plan = make_study(budget={"trials": 6, "hours": 1})
+    try:
+        with pytest.raises(gantune.RunError, match="cannot go on"):
+            run_study(plan, progress, runs_dir=tmp_path, concurrency=1)
+        paths.trial(4).unlink()
+        Shifted.by = timedelta(days=-2)
+        assert resume_run(paths.root, silent, concurrency=1).status == "finished"
+        sessions = gantune.load(paths.root).info["sessions"]
+        show_run(gantune.load(paths.root), Console(file=io.StringIO()))
+    finally:
+        Shifted.by = timedelta()
+    assert sessions[1]["ended_at"] < sessions[0]["started_at"]
+    assert 0 <= seconds_before(paths, with_last=True) < 600
+    check_whole(paths.root, 6, 4)
+    whole = gantune.run(plan, name="whole", runs_dir=tmp_path, concurrency=1)
+    assert tables(paths.root) == tables(whole.root)
+
+
+# Damage.
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of seven toy trials that has ended; its tables are as they were written."""
+    root = tmp_path_factory.mktemp("ended") / "run"
+    run_to_its_end(root, study())
+    return root
+
+
+def read_all(root: Path) -> dict[str, list[Any]]:
+    paths = RunPaths(root)
+    return {name: read_table(paths.table(name)).to_pylist() for name in ("epochs", "trials")}
+
+
+@pytest.mark.parametrize("is_closed", [True, False])
+def test_no_bit_of_a_table_changes_unnoticed(tmp_path: Path, is_closed: bool) -> None:
+    """A flipped bit is named, or has no effect, or (never closed) looks like a torn tail."""
+    folder = tmp_path / "epochs"
+    writer = TableWriter(folder)
+    for epoch in (1, 2, 3):
+        row = {"number": 0, "epoch": epoch, "g_loss": epoch / 3, "verdict": "healthy"}
+        writer.append([row, row | {"number": 1}])
+    if is_closed:
+        writer.close()
+    (path,) = folder.iterdir()
+    whole, data = read_table(folder).to_pylist(), path.read_bytes()
+    named = torn = 0
+    for position in range(0, len(data), 7):
+        flipped = bytearray(data)
+        flipped[position] ^= 1 << position % 8
+        path.write_bytes(flipped)
+        try:
+            found = read_table(folder).to_pylist()
+        except GantuneError as error:
+            assert str(error).startswith(f"{path} is damaged")
+            named += 1
+        else:
+            assert found == whole[: len(found)] and len(found) % 2 == 0, position
+            torn += len(found) < len(whole)
+            assert not (is_closed and len(found) < len(whole) and flipped.endswith(b"closed\n\n"))
+    assert named > 20
+    assert torn <= (3 if is_closed else len(data))
+    writer.close()
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
+def test_records_that_are_lost_are_named_before_anything_is_written(
+    ended: Path, tmp_path: Path, share: float
+) -> None:
+    root = copied(ended, tmp_path)
+    (path,) = RunPaths(root).table("epochs").iterdir()
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    with pytest.raises(GantuneError, match=r"epochs is damaged: trial \d ended after \d epochs"):
+        Conductor(RunPaths(root), study(), Silent())
+
+
+def test_a_journal_that_ends_too_early_is_named(ended: Path, tmp_path: Path) -> None:
+    root = copied(ended, tmp_path)
+    journal = RunPaths(root).journal
+    lines = journal.read_text().splitlines(keepends=True)
+    asked = [index for index, line in enumerate(lines) if json.loads(line)["op_code"] == 4]
+    journal.write_text("".join(lines[: asked[5]]))
+    with pytest.raises(GantuneError, match=r"journal is damaged: it has 5 trials, and trial 5 has"):
+        Conductor(RunPaths(root), study(), Silent())
+
+
+def test_no_digit_of_a_trials_parameters_in_the_journal_changes_unnoticed(
+    ended: Path, tmp_path: Path
+) -> None:
+    root = copied(ended, tmp_path)
+    journal = RunPaths(root).journal
+    data = journal.read_bytes()
+    begin = data.index(b'"param_value_internal":') + len(b'"param_value_internal":')
+    end = data.index(b",", begin)
+    for position in range(begin, end):
+        flipped = bytearray(data)
+        flipped[position] ^= 1 << position % 8
+        if is_number(flipped[begin:end], data[begin:end]):
+            continue  # the last of many digits
+        journal.write_bytes(flipped)
+        with pytest.raises(GantuneError, match=r"optuna\.journal is damaged"):
+            Conductor(RunPaths(root), study(), Silent())
+
+
+def is_number(text: bytes, number: bytes) -> bool:
+    try:
+        return float(text) == float(number)
+    except ValueError:
+        return False
+
+
+def copied(run: Path, folder: Path) -> Path:
+    return Path(shutil.copytree(run, folder / "run"))
