@@ -27,8 +27,8 @@ from gantune.trialsync import FOLDERS
 EVERY_S = 5.0
 """Seconds between two times that the store is brought up to date, at least."""
 
-SHARE = 0.1
-"""Of the driver's time that looking for what has changed may take."""
+AT_MOST_S = 60.0
+"""Seconds between them, at most; in between, ten times as long as sending took."""
 
 TABLES = ("trials", "epochs", "steps")
 """In the order in which a moment of them is taken: what is written first comes last."""
@@ -45,6 +45,7 @@ class Mark(BaseModel):
         pid: The driver's process.
         is_open: Whether it goes on.
         beat: Another number each time.
+        every_s: Seconds to the next.
         journal: Bytes of the journal.
         rows: Rows of each table.
     """
@@ -54,6 +55,7 @@ class Mark(BaseModel):
     pid: int
     is_open: bool
     beat: int
+    every_s: float
     journal: int
     rows: dict[str, int]
 
@@ -84,7 +86,7 @@ class Mirror:
             session: Names this session of the run.
         """
         self._paths, self._remote = RunPaths(remote.root), remote
-        self._session, self._beat = session, 0
+        self._session, self._beat, self._every_s = session, 0, EVERY_S
         self._sent: dict[Path, Key] = {}
         self._rows: dict[Path, int] = {}
         self._ended: set[int] = set()
@@ -116,7 +118,7 @@ class Mirror:
             except (OSError, GantuneError) as error:
                 self._error = str(error)
                 return
-            wait = max(EVERY_S, (time.monotonic() - began) / SHARE)
+            wait = self._every_s = min(max(EVERY_S, 10 * (time.monotonic() - began)), AT_MOST_S)
 
     def finish(self) -> None:
         """Sends the rest; nobody writes to the run any more.
@@ -170,6 +172,7 @@ class Mirror:
         Raises:
             OSError: The store does not take it.
         """
+        self._refuse_overtaken()
         moment = self._moment()
         with self._lock:
             files = self._own_files()
@@ -189,6 +192,12 @@ class Mirror:
             self._remote.remove(path)
             self._sent.pop(path, None)
 
+    def _refuse_overtaken(self) -> None:
+        """A session that was cut off for a while, and then goes on, is no longer the only one."""
+        found = self._remote.read(self._paths.mark) if self._beat else None
+        if found is not None and self._session.encode() not in found:
+            raise OSError("the run went on from another machine meanwhile")
+
     def _note(self, path: Path, key: Key) -> None:
         with self._lock:
             self._sent[path] = key
@@ -201,6 +210,7 @@ class Mirror:
             pid=os.getpid(),
             is_open=is_open,
             beat=self._beat,
+            every_s=self._every_s,
             journal=moment.journal,
             rows=moment.rows,
         )

@@ -22,11 +22,11 @@ from gantune.remote import Remote, is_remote, open_remote
 from gantune.storage import read_json, write_json
 from gantune.trial import Record, TrialSpec
 from gantune.trialsync import FOLDERS
-from gantune.tuning.mirror import EVERY_S, TABLES, Mark, Mirror
+from gantune.tuning.mirror import TABLES, Mark, Mirror
 from gantune.tuning.observer import Observer
 
 BEATS = 3
-"""A session that is alive has sent a mark within so many of its intervals."""
+"""A session that is alive sends a mark within so many of its intervals."""
 
 
 class _Kept(BaseModel):
@@ -175,7 +175,7 @@ def _refuse_running(remote: Remote, mark: Mark) -> None:
         return
     if here and mark.pid == os.getpid():
         return
-    time.sleep(BEATS * EVERY_S)
+    time.sleep(BEATS * mark.every_s)
     later = _mark(remote)
     if later and later.beat != mark.beat:
         raise UsageError(

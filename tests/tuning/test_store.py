@@ -97,7 +97,7 @@ class Losses:
             patch.setattr(Remote, "remove", lossy_remove)
             patch.setattr(remote_module, "PATIENCE_S", 0.0)
             patch.setattr(mirror_module, "EVERY_S", 0.01)
-            patch.setattr(mirror_module, "SHARE", 1.0)
+            patch.setattr(mirror_module, "AT_MOST_S", 0.01)
             patch.setattr(store_module, "_is_alive", lambda pid: False)
             yield
 
@@ -204,10 +204,7 @@ with hold_lock(paths.lock), mirrored(paths):
 """
 
 
-def test_a_run_goes_on_in_one_place_at_a_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(store_module, "EVERY_S", 0.5)
+def test_a_run_goes_on_in_one_place_at_a_time(tmp_path: Path) -> None:
     uri = storage_uri(str(tmp_path / "store"), "tiny")
     paths = RunPaths(tmp_path / "here" / "tiny")
     create_run(paths, study(), storage=uri)
@@ -221,8 +218,12 @@ def test_a_run_goes_on_in_one_place_at_a_time(
                 raise AssertionError("two processes drive one run")
         driver.kill()
     # It is dead, and so the run goes on there; where it was before it is out of date now.
-    with mirrored(there):
-        pass
+    with mirrored(there) as cut_off:
+        with mirrored(RunPaths(take_up(uri, tmp_path / "third", trust=False))):
+            pass
+        # A session that was cut off for a while, and then goes on.
+        with pytest.raises(RunError, match="went on from another machine"):
+            cut_off.finish()
     with pytest.raises(UsageError, match=r"is ahead of .*here/tiny: it went on from"):
         with mirrored(paths):
             raise AssertionError("two courses of one run")
