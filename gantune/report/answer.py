@@ -11,7 +11,7 @@ from gantune.analysis.seeds import base_number
 from gantune.errors import RunError
 from gantune.report.confirmed import Confirmed
 from gantune.report.verdicts import look_of
-from gantune.report.words import Fact, Sentence, in_words, is_known, label, short
+from gantune.report.words import Fact, Sentence, in_words, is_known, label, short, with_nulls
 
 FEW_TRIALS = 20
 NAME = 60
@@ -138,8 +138,8 @@ def _gain(best: Reached | None, base: Reached | None, sign: int) -> float | None
 def _settings(run: Run, best: Reached | None, base: Reached | None) -> tuple[Setting, ...]:
     if best is None:
         return ()
-    ours = run.parameters(best.number)
-    theirs = run.parameters(base.number) if base else {}
+    ours = with_nulls(run.parameters(best.number))
+    theirs = with_nulls(run.parameters(base.number)) if base else {}
     found = [
         Setting(path, ours.get(path), theirs.get(path), ours.get(path) != theirs.get(path))
         for path in run.study.search
@@ -165,20 +165,37 @@ class WorstRegion:
 
 def _mattered(importance: pd.DataFrame, trials: int) -> Sentence:
     known = importance.dropna(subset=["importance"])
-    if known.empty:
+    always = known[~known["is_conditional"]]
+    if always.empty:
         few = "1 trial" if trials == 1 else f"{trials:,} trials"
         return (f"Of {few} it cannot be said.",)
-    names = [str(path) for path in known["parameter"]]
-    shares = [float(share) for share in known["importance"]]
+    names = [str(path) for path in always["parameter"]]
+    shares = [float(share) for share in always["importance"]]
     several = len(shares) > 1 and shares[1] >= MINOR
     parts: list[str | Fact] = []
     for name, share in list(zip(names, shares, strict=True))[: 2 if several else 1]:
         told = Fact(f"importance.{name}", share, "%")
         parts += [" and " if parts else "", short(label(name), NAME), " (", told, ")"]
-    own = int(known["trials"].max())
-    parts += [" most: the share of the objective’s variance that each explains by itself over "]
-    few = ", which are few" if own < FEW_TRIALS else ""
-    return (*parts, Fact("importance.trials", own), f" trials{few}.")
+    count = int(always["trials"].max())
+    which = "each explains" if several else "it explains"
+    parts += [f" most: the share of the objective’s variance that {which} by itself over "]
+    few = ", which are few" if count < FEW_TRIALS else ""
+    parts += [Fact("importance.trials", count), f" trials{few}."]
+    return (*parts, *_mattered_to_some(known[known["is_conditional"]]))
+
+
+def _mattered_to_some(known: pd.DataFrame) -> Sentence:
+    """The largest share within a group of trials: of another whole than the shares over all."""
+    if known.empty or float(known["importance"].iloc[0]) < MINOR:
+        return ()
+    path, count = str(known["parameter"].iloc[0]), int(known["trials"].iloc[0])
+    return (
+        " Among the ",
+        Fact(f"importance.{path}.trials", count),
+        f" trials that have it, {short(label(path), NAME)} explains ",
+        Fact(f"importance.{path}", float(known["importance"].iloc[0]), "%"),
+        " of what differs between those" + (", which are few." if count < FEW_TRIALS else "."),
+    )
 
 
 def _failed(trials: pd.DataFrame, worst: WorstRegion | None) -> Sentence:

@@ -25,6 +25,7 @@ from gantune.report.figures_search import (
 from gantune.report.figures_stability import map_figure, rates_figure, shares_figure
 from gantune.report.gather import Material
 from gantune.report.grids import picture_epochs
+from gantune.report.search import shares_of
 from gantune.report.words import in_words, label, short
 
 
@@ -161,21 +162,20 @@ def _search(material: Material) -> Iterator[Figure]:
             "no other: choose among them. Crosses miss a constraint."
         )
         yield Figure("front", "search", caption, front_figure(material.front))
-    known = material.found.importance.dropna(subset=["importance"])
-    if len(known):
-        rows = [
-            (label(str(p)), float(i), int(t))
-            for p, i, t in zip(
-                known["parameter"], known["importance"], known["trials"], strict=True
-            )
-        ]
+    shares = shares_of(material.found.importance)
+    if shares:
         caption = (
             "Share of the objective's variance that each parameter explains by itself, over all "
-            "trials at the first rung; of a conditional one within the trials that have it."
+            "trials at the first rung."
         )
+        if any(share.is_conditional for share in shares):
+            caption += (
+                " Pale bars are of parameters that only some trials have: each is a share of what "
+                "differs among those, and adds up with no other."
+            )
         if material.found.warning:
             caption += f" Note: {material.found.warning}."
-        yield Figure("importance", "search", caption, importance_figure(rows))
+        yield Figure("importance", "search", caption, importance_figure(shares))
     if material.time_line:
         caption = "A row per worker, a bar per trial. White gaps are workers that waited."
         yield Figure("time_line", "wide", caption, time_figure(material.time_line))

@@ -74,10 +74,12 @@ def rates_figure(path: str, parts: Sequence[tuple[str, int, dict[str, int]]]) ->
                 at += share
         marks.append(Label(width - 52, top + 14, f"{trials} trials" if trials else "none", 11))
     alt = "; ".join(
-        f"{short(name, 30)}: " + ", ".join(f"{c} {in_words(v)}" for v, c in counts.items() if c)
+        f"{short(name, 30)}: "
+        + (", ".join(f"{c} {in_words(v)}" for v, c in counts.items() if c) or "none")
         for name, _, counts in parts
     )
-    return Drawing(width, height, tuple(marks), f"verdicts by part of the domain: {alt}")
+    alt = f"verdicts over the range of {short(label(path), 50)}: {alt}"
+    return Drawing(width, height, tuple(marks), alt)
 
 
 EXAMPLE_PANELS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (

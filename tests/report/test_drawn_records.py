@@ -136,12 +136,17 @@ def test_curves_leave_out_epochs_without_a_value() -> None:
 
 
 def test_histograms_are_of_the_best_epoch() -> None:
-    found = [(h.name, h.number, h.epoch, h.shares) for h in mode_histograms(TRIALS, EPOCHS, 1)]
+    found = [
+        (h.name, h.number, h.epoch, h.shares) for h in mode_histograms(TRIALS, EPOCHS, 1, None)
+    ]
     assert found == [
         ("best", 3, 2, (0.0, 1.0)),
         ("median", 0, 2, (0.5, 0.5)),
         ("worst", 1, 1, (1.0, 0.0)),
     ]
+    # Seeds can have told another trial to be the best.
+    names = [(h.name, h.number) for h in mode_histograms(TRIALS, EPOCHS, 1, 1)]
+    assert names == [("best", 1), ("median", 0)]
 
 
 def test_precision_and_recall_are_of_the_best_epoch() -> None:
