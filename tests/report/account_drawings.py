@@ -1,14 +1,12 @@
 """What the numbers in labels and titles of a page's drawings are."""
 
 import re
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from account import Values, compared, path_of, unaccounted
 from account_figures import best_row, histogram_row
-from account_rules import part
-from recount import Tables, at_first_rung, verdicts
+from recount import Tables, at_first_rung
 
 DrawingRule = tuple[re.Pattern[str], Callable[[re.Match[str], str, Tables], Values]]
 DRAWING_RULES: list[DrawingRule] = []
@@ -90,37 +88,31 @@ def _mode(found: re.Match[str], alt: str, t: Tables) -> Values:
     return [int(found[1]), shares[int(found[1])]]
 
 
-@drawing_rule(r"([a-z ]+): \d+ of \d+")
-def _in_part(found: re.Match[str], alt: str, t: Tables) -> Values:
-    """Some part of the domain has so many of its trials with the verdict."""
-    inside = [counts for counts in _parts_of(alt, t)]
-    told = [(c[found[1].replace(" ", "_")], c.total()) for c in inside]
-    said = tuple(int(token) for token in re.findall(r"\d+", found[0]))
-    assert said in told
-    return [*said]
+COUNTS = re.compile(r"[a-z ]+: \d+ of \d+|\d+ trials?|\d+ \(\S+%\)")
+"""Labels and titles of bars of counts, which say in pieces what the alternative text says."""
 
 
-@drawing_rule(r"(\d+) trials")
-def _of_part(found: re.Match[str], alt: str, t: Tables) -> Values:
-    assert int(found[1]) in [counts.total() for counts in _parts_of(alt, t)]
-    return [int(found[1])]
+def wrong_counts(texts: Sequence[str], alt: str) -> bool:
+    """Whether bars of counts say other than their alternative text, or in another order."""
+    kind, _, told = alt.partition(": ")
+    expected = []
+    if kind.startswith("verdicts over the range"):
+        for row in told.split("; "):
+            counts = re.findall(r"(\d+) ([a-z ]+)", row.rpartition(": ")[2])
+            total = sum(int(count) for count, _ in counts)
+            expected += [f"{verdict}: {count} of {total}" for count, verdict in counts]
+            expected += [f"{total} trial" + "s" * (total != 1)] if total else []
+    elif kind == "trials by verdict":
+        values = [int(count) for count in re.findall(r"\d+", told)]
+        expected = [f"{value} ({_percent(value / sum(values))})" for value in values]
+    return [text for text in texts if COUNTS.fullmatch(text)] != expected
 
 
-def _parts_of(alt: str, t: Tables) -> Iterator[Counter[str]]:
-    told = re.fullmatch(r"verdicts over the range of (.+?): (.*)", alt)
-    assert told is not None
-    for row in told[2].split("; "):
-        yield part(t, path_of(told[1], t), row.rpartition(": ")[0])[1]
+def _percent(share: float) -> str:
+    return "<1%" if share < 0.005 else ">99%" if 0.995 < share < 1 else f"{share:.0%}"
 
 
-@drawing_rule(r"(\d+) \((\d+|<1|>99)%\)")
-def _share(found: re.Match[str], alt: str, t: Tables) -> Values:
-    known = [*verdicts(t).values(), len(t.search) - verdicts(t).total()]
-    assert alt.startswith("trials by verdict") and int(found[1]) in known
-    return [int(found[1]), int(found[1]) / len(t.search)]
-
-
-@drawing_rule(r"(\S+) of (\d+) trials")
+@drawing_rule(r"(\S+) of (\d+) trials?")
 def _importance(found: re.Match[str], alt: str, t: Tables) -> Values:
     assert f" {found[1]}" in alt
     among = f"{found[1]} among the {found[2]} that" in alt

@@ -209,7 +209,7 @@ def _wrong_curves(page: Page, tables: Tables) -> Iterator[str]:
                 continue
             for epoch, value in zip(curves["epoch"], values, strict=True):
                 expected = by_trial[int(number)][epoch][name]
-                expected = None if expected is None or math.isnan(expected) else expected
+                expected = None if expected is None or math.isnan(expected) else float(expected)
                 if (value is None) != (expected is None):
                     yield f"trial {number}, epoch {epoch}, {name}: {value}, not {expected}"
                 elif value is not None and not math.isclose(value, expected, rel_tol=6e-5):

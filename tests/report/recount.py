@@ -255,7 +255,7 @@ def shows(shown: str, value: float) -> bool:
     if text.endswith("%"):
         share = text.removesuffix("%")
         if share[0] in "<>":
-            return value < 0.01 if share[0] == "<" else value > 0.99
+            return 0 < value < 0.005 if share == "<1" else share == ">99" and 0.995 < value < 1
         return abs(float(share) / 100 - value) <= 0.00501
     for unit, seconds in (("min", 60.0), ("s", 1.0), ("h", 3600.0)):
         if text.endswith(f" {unit}"):
