@@ -1,7 +1,7 @@
 """Commands that make something to look at: a report, a dashboard."""
 
-import shutil
-import subprocess
+import os
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -69,18 +69,34 @@ def dashboard(
             raise UsageError(
                 f"{paths.root} has no event files; its study needs loggers: [tensorboard]"
             )
-        module = ["tensorboard.main", "--logdir", str(logs), "--host", LOCAL, "--port", str(port)]
-        _serve(module, port)
-        return
+        _announce(port)
+        server = [sys.executable, "-m", "tensorboard.main", "--logdir", str(logs)]
+        # In place of this process: what ends the command ends the server.
+        os.execv(sys.executable, [*server, "--host", LOCAL, "--port", str(port)])
     _require("optuna_dashboard", "optuna-dashboard")
     if not paths.journal.is_file():
         raise UsageError(f"{paths.root} has no journal: it was trained without a search")
+    _serve_copy(paths.journal, port)
+
+
+def _serve_copy(journal: Path, port: int) -> None:
+    """Opens optuna-dashboard on a copy: what is clicked there must not change the run."""
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+    from optuna_dashboard import run_server
+
     with tempfile.TemporaryDirectory() as folder:
-        # A copy: what is clicked there must not change the run, nor wait for its lock.
-        copy = Path(shutil.copy(paths.journal, folder))
-        data = copy.read_bytes()
+        copy = Path(folder) / journal.name
+        data = journal.read_bytes()
+        # A run that goes on may be in the middle of a line.
         copy.write_bytes(data[: data.rfind(b"\n") + 1])
-        _serve(["optuna_dashboard", str(copy), "--host", LOCAL, "--port", str(port)], port)
+        # So that the copy goes with the server, whoever ends it.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        _announce(port)
+        try:
+            run_server(JournalStorage(JournalFileBackend(str(copy))), host=LOCAL, port=port)
+        except OSError as error:
+            raise UsageError(f"{LOCAL}:{port} cannot be listened on: {error}") from error
 
 
 def _require(module: str, name: str) -> None:
@@ -88,14 +104,5 @@ def _require(module: str, name: str) -> None:
         raise UsageError(f"{name} is not installed: pip install {name.lower()}")
 
 
-def _serve(module: Sequence[str], port: int) -> None:
+def _announce(port: int) -> None:
     typer.echo(f"http://{LOCAL}:{port}/ until Ctrl-C", err=True)
-    process = subprocess.Popen([sys.executable, "-m", *module])
-    try:
-        code = process.wait()
-    except KeyboardInterrupt:
-        process.terminate()
-        process.wait()
-        return
-    if code:
-        raise GantuneError(f"{module[0]} ended with code {code}")
