@@ -96,7 +96,7 @@ def answer(
         base=base,
         gain=_gain(best, base, objective.sign),
         settings=_settings(run, best, base),
-        mattered=_mattered(importance, len(trials)),
+        mattered=mattered(importance, len(trials)),
         failed=_failed(trials, worst),
         sure=_sure(run, best, found),
     )
@@ -163,7 +163,13 @@ class WorstRegion:
         return self.failed / self.trials
 
 
-def _mattered(importance: pd.DataFrame, trials: int) -> Sentence:
+def mattered(importance: pd.DataFrame, trials: int) -> Sentence:
+    """What mattered most over all trials, and apart from that among those that have a parameter.
+
+    Args:
+        importance: A row per parameter, the most important first.
+        trials: Of the search.
+    """
     known = importance.dropna(subset=["importance"])
     always = known[~known["is_conditional"]]
     if always.empty:
@@ -274,5 +280,12 @@ def _told_apart(seeds: Confirmed) -> Sentence:
     least = Fact("seeds.fewest", min(row.seeds for row in seeds.rows))
     if not own:
         return ("One configuration was confirmed, over ", least, " seeds.")
-    first: Sentence = ("Confirmed over ", least, " seeds: at 95% it is told from ")
-    return (*first, apart, " of the ", total, " other configurations.")
+    best = next(row for row in seeds.rows if row.number == seeds.winner)
+    parts: list[str | Fact] = ["Confirmed over ", least, " seeds. "]
+    if best.q25 is None or best.q75 is None:
+        parts.append("A quarter of its seeds or more fail")
+    else:
+        parts += ["Half of its seeds lie between ", Fact("seeds.best.q25", best.q25)]
+        parts += [" and ", Fact("seeds.best.q75", best.q75)]
+    parts += ["; at 95% it is better than ", apart, " of the ", total, " other configurations"]
+    return (*parts, "." if apart.value == len(own) else ", and the rest may be as good.")

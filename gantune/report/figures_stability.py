@@ -15,7 +15,7 @@ SMALL_WIDTH, SMALL_HEIGHT = 300, 150
 
 def shares_figure(shares: Sequence[VerdictShare]) -> Drawing:
     """A bar per verdict."""
-    left, step = 176, 25
+    left, step = 190, 25
     width, height = 420, 8 + step * len(shares)
     top_share = max((s.share for s in shares), default=1.0)
     x = Scale(0, top_share, left, width - 84)

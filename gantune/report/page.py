@@ -57,6 +57,7 @@ def page(material: Material, drawn: Sequence[Figure], plots: Sequence[OptunaPlot
         real_picture=_real_picture(material),
         seeds=material.seeds,
         groups=groups,
+        shares=material.shares,
         multiples=_multiples(material),
         missing_modes=missing_modes(material),
         search_intro=search_intro(material),

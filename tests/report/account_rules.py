@@ -21,7 +21,7 @@ from recount_seeds import told_apart
 def _confirmed_lead(found: re.Match[str], t: Tables) -> Values:
     rows = t.over_seeds
     own = rows[t.best]
-    told: Values = [t.best, own["median"], own["seeds"], own["q25"], own["q75"]]
+    told: Values = [t.best, own["median"], own["seeds"]]
     if "median is" not in found[0]:
         return told
     assert t.base is not None
@@ -89,13 +89,16 @@ def part(t: Tables, path: str, said: str) -> tuple[Values, Counter[str]]:
     raise AssertionError(f"{path} has no part {said!r}")
 
 
-@rule(r"Confirmed over \d+ seeds: at 95% it is told from \d+ of the \d+ other configurations\.")
+@rule(r"Confirmed over .* at 95% it is better than (\d+) of the \d+ other configurations.*\.")
 def _confirmed(found: re.Match[str], t: Tables) -> Values:
     rows = t.over_seeds
     apart = [told_apart(t, t.best, other) for other in rows if other != t.best]
-    told = int(re.findall(r"\d+", found[0])[2])
+    told = int(found[1])
     assert apart.count(True) <= told <= apart.count(True) + apart.count(None)
-    return [min(row["seeds"] for row in rows.values()), 0.95, told, len(apart)]
+    assert ("the rest may be as good" in found[0]) == (told < len(apart))
+    own, least = rows[t.best], min(row["seeds"] for row in rows.values())
+    between = [] if " fail;" in found[0] else [own["q25"], own["q75"]]
+    return [least, *between, 0.95, told, len(apart)]
 
 
 @rule(r"Each configuration was trained from one seed.*; (no other trial comes|.*) within 10% .*")

@@ -183,7 +183,9 @@ def test_a_confirmation_is_told_of_apart_from_the_search(tmp_path: Path) -> None
         make_run(tmp_path / "confirmed", trials=5, repeats=6),
         make_run(tmp_path / "plain", trials=5),
     ]
-    report = write_report([gantune.load(root) for root in roots], tmp_path / "report").parent
+    runs = [gantune.load(root) for root in roots]
+    assert list(gantune.compare(runs).runs["trials"]) == [5, 5]
+    report = write_report(runs, tmp_path / "report").parent
     said = {key: value for key, value, _ in Page((report / "index.html").read_text()).numbers}
     found = gantune.load(roots[0]).seeds()
     assert said["runs.confirmed.trials"] == said["runs.plain.trials"] == 5
