@@ -10,14 +10,16 @@ from gantune.analysis.run import Run
 from gantune.analysis.seeds import base_number
 from gantune.errors import RunError
 from gantune.report.confirmed import Confirmed
+from gantune.report.lessons import WorstRegion, failed, mattered
 from gantune.report.verdicts import look_of
-from gantune.report.words import Fact, Sentence, in_words, is_known, label, short, with_nulls
+from gantune.report.words import (
+    Fact,
+    Sentence,
+    in_words,
+    is_known,
+    with_nulls,
+)
 
-FEW_TRIALS = 20
-NAME = 60
-"""Letters of a foreign name within a sentence."""
-MINOR = 0.1
-"""Below such a share a parameter is not worth a sentence."""
 SOUND = 0.9
 """Held-out accuracy below which a classifier's features say little."""
 
@@ -73,7 +75,7 @@ class Answer:
 
 
 def answer(
-    run: Run, found: Confirmed | None, importance: pd.DataFrame, worst: "WorstRegion | None"
+    run: Run, found: Confirmed | None, importance: pd.DataFrame, worst: WorstRegion | None
 ) -> Answer:
     """The answer of a run.
 
@@ -97,7 +99,7 @@ def answer(
         gain=_gain(best, base, objective.sign),
         settings=_settings(run, best, base),
         mattered=mattered(importance, len(trials)),
-        failed=_failed(trials, worst),
+        failed=failed(trials, worst),
         sure=_sure(run, best, found),
     )
 
@@ -146,91 +148,6 @@ def _settings(run: Run, best: Reached | None, base: Reached | None) -> tuple[Set
         if path in ours or path in theirs
     ]
     return tuple(sorted(found, key=lambda setting: not setting.differs))
-
-
-@dataclass(frozen=True)
-class WorstRegion:
-    """The part of a parameter's domain in which most trials failed."""
-
-    path: str
-    part: str
-    trials: int
-    failed: int
-
-    @property
-    def rate(self) -> float:
-        """Share of its trials that failed."""
-        return self.failed / self.trials
-
-
-def mattered(importance: pd.DataFrame, trials: int) -> Sentence:
-    """What mattered most over all trials, and apart from that among those that have a parameter.
-
-    Args:
-        importance: A row per parameter, the most important first.
-        trials: Of the search.
-    """
-    known = importance.dropna(subset=["importance"])
-    always = known[~known["is_conditional"]]
-    if always.empty:
-        few = "1 trial" if trials == 1 else f"{trials:,} trials"
-        return (f"Of {few} it cannot be said.",)
-    names = [str(path) for path in always["parameter"]]
-    shares = [float(share) for share in always["importance"]]
-    several = len(shares) > 1 and shares[1] >= MINOR
-    parts: list[str | Fact] = []
-    for name, share in list(zip(names, shares, strict=True))[: 2 if several else 1]:
-        told = Fact(f"importance.{name}", share, "%")
-        parts += [" and " if parts else "", short(label(name), NAME), " (", told, ")"]
-    count = int(always["trials"].max())
-    which = "each explains" if several else "it explains"
-    parts += [f" most: the share of the objective’s variance that {which} by itself over "]
-    few = ", which are few" if count < FEW_TRIALS else ""
-    parts += [Fact("importance.trials", count), f" trials{few}."]
-    return (*parts, *_mattered_to_some(known[known["is_conditional"]]))
-
-
-def _mattered_to_some(known: pd.DataFrame) -> Sentence:
-    """The largest share within a group of trials: of another whole than the shares over all."""
-    if known.empty or float(known["importance"].iloc[0]) < MINOR:
-        return ()
-    path, count = str(known["parameter"].iloc[0]), int(known["trials"].iloc[0])
-    return (
-        " Among the ",
-        Fact(f"importance.{path}.trials", count),
-        f" trials that have it, {short(label(path), NAME)} explains ",
-        Fact(f"importance.{path}", float(known["importance"].iloc[0]), "%"),
-        " of what differs between those" + (", which are few." if count < FEW_TRIALS else "."),
-    )
-
-
-def _failed(trials: pd.DataFrame, worst: WorstRegion | None) -> Sentence:
-    verdicts = trials["verdict"].astype("string")
-    judged = int(verdicts.notna().sum())
-    if not judged:
-        return ("No trial has been judged yet.",)
-    counts = verdicts[verdicts != "healthy"].value_counts()
-    bad = int(counts.sum())
-    total = Fact("trials.judged", judged)
-    if not bad:
-        return ("Nothing failed: all ", total, " trials that were judged are healthy.")
-    parts: list[str | Fact] = ["Not healthy: ", Fact("trials.unhealthy", bad), " of ", total]
-    parts += [" trials, most often ", in_words(str(counts.index[0]))]
-    parts += [" (", Fact(f"verdicts.{counts.index[0]}", int(counts.iloc[0])), ")"]
-    if worst is not None and worst.rate > bad / judged:
-        key = f"failures.{worst.path}.{worst.part}"
-        parts += [
-            "; worst where ",
-            short(label(worst.path), NAME),
-            f" is {_unbroken(worst.part)}: ",
-        ]
-        parts += [Fact(f"{key}.failed", worst.failed), " of ", Fact(f"{key}.trials", worst.trials)]
-    return (*parts, ".")
-
-
-def _unbroken(part: str) -> str:
-    """A range whose exponents stay on their line."""
-    return short(part, NAME).replace("e-", "e\u2011")
 
 
 def _sure(run: Run, best: Reached | None, seeds: Confirmed | None) -> tuple[Sentence, ...]:

@@ -41,7 +41,7 @@ def _lead(found: re.Match[str], t: Tables) -> Values:
     return [t.best, best, *([gain] if "%" in found[0] else []), before]
 
 
-@rule(r"\w+: [\d,]+ trials(?: \((.*)\))?, [\d,]+ epochs")
+@rule(r"\w+: [\d,]+ trials?(?: \((.*)\))?, [\d,]+ epochs?")
 def _status(found: re.Match[str], t: Tables) -> Values:
     statuses = [part.split(" ")[1] for part in (found[1] or "").split(", ") if part]
     known = [sum(r["status"] == status for r in t.trials.values()) for status in statuses]
@@ -72,6 +72,13 @@ def _failed(found: re.Match[str], t: Tables) -> Values:
         return told
     ends, inside = part(t, path_of(found[2], t), found[3])
     return [*told, *ends, inside.total() - inside["healthy"], inside.total()]
+
+
+@rule(r"All [\d,]+ trials ended as ([\w ]+): .*")
+def _all_failed(found: re.Match[str], t: Tables) -> Values:
+    counts = verdicts(t)
+    assert counts[found[1].replace(" ", "_")] == counts.total()
+    return [counts.total()]
 
 
 def part(t: Tables, path: str, said: str) -> tuple[Values, Counter[str]]:

@@ -11,13 +11,13 @@ from made import make_run
 from PIL import Image
 
 import gantune
-from gantune.report.answer import mattered
 from gantune.report.axes import Scale, scale_of, wants_log
 from gantune.report.confirmed import Configuration, Confirmed, Pair, confirmed_lead
 from gantune.report.drawing import Box, Dot, Drawing, Label
 from gantune.report.figures_search import importance_figure
 from gantune.report.gather import gather
 from gantune.report.grids import real_data, shrink
+from gantune.report.lessons import mattered
 from gantune.report.modes import metric_curves, mode_histograms, precision_recall
 from gantune.report.optuna_plots import journal_trials
 from gantune.report.png import to_png
