@@ -3,7 +3,6 @@
 import os
 import signal
 import sys
-import tempfile
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -76,27 +75,12 @@ def dashboard(
     _require("optuna_dashboard", "optuna-dashboard")
     if not paths.journal.is_file():
         raise UsageError(f"{paths.root} has no journal: it was trained without a search")
-    _serve_copy(paths.journal, port)
+    from gantune.report.dashboard import serve_copy
 
-
-def _serve_copy(journal: Path, port: int) -> None:
-    """Opens optuna-dashboard on a copy: what is clicked there must not change the run."""
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
-    from optuna_dashboard import run_server
-
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / journal.name
-        data = journal.read_bytes()
-        # A run that goes on may be in the middle of a line.
-        copy.write_bytes(data[: data.rfind(b"\n") + 1])
-        # So that the copy goes with the server, whoever ends it.
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-        _announce(port)
-        try:
-            run_server(JournalStorage(JournalFileBackend(str(copy))), host=LOCAL, port=port)
-        except OSError as error:
-            raise UsageError(f"{LOCAL}:{port} cannot be listened on: {error}") from error
+    # So that the copy goes with the server, whoever ends it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    _announce(port)
+    serve_copy(paths.journal, LOCAL, port)
 
 
 def _require(module: str, name: str) -> None:
