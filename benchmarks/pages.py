@@ -3,11 +3,10 @@
     python benchmarks/pages.py --out benchmarks/results/pages.md
 
 The runs are those of the report's tests (tests/report/made.py): 1,000 and 10,000 trials of 100
-epochs, with verdicts of all kinds, a journal, and pictures of 20 trials. Of the report and of
-opening stand CPU seconds and those on the clock, the best of some repeats: other work on the
-machine makes the second longer. A page is usable when Chromium without a window has loaded it, opened a
-trial by a click and sorted the table: seconds on the clock from the address on, and CPU seconds of
-the page's own thread.
+epochs, with verdicts of all kinds, a journal, and pictures of 20 trials. CPU seconds do not count
+other work on the machine, seconds on the clock do; of each stands the best. A page is used when
+Chromium without a window has loaded it, opened a trial by a click and sorted the table: seconds on
+the clock from the address on, and CPU seconds of the page's own thread.
 """
 
 import argparse

@@ -275,7 +275,9 @@ class _Views:
     def _figure(self, figure: Any, axis: str = "") -> dict[str, Any]:
         """plotly's JSON without its own theme, which the page has; the objective's axis by name."""
         found: dict[str, Any] = json.loads(figure.to_json())
-        layout = {name: value for name, value in found["layout"].items() if name != "template"}
+        # As wide as the page, not 300 pixels for each parameter.
+        left_out = ("template", "width")
+        layout = {name: value for name, value in found["layout"].items() if name not in left_out}
         layout["title"] = {"text": ""}
         for name, value in layout.items():
             if axis and self._is_log and name.startswith(axis):
