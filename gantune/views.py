@@ -1,9 +1,8 @@
 """Commands that make something to look at: a report, a dashboard."""
 
-import shutil
-import subprocess
+import os
+import signal
 import sys
-import tempfile
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -70,18 +69,19 @@ def dashboard(
             raise UsageError(
                 f"{paths.root} has no event files; its study needs loggers: [tensorboard]"
             )
-        module = ["tensorboard.main", "--logdir", str(logs), "--host", LOCAL, "--port", str(port)]
-        _serve(module, port)
-        return
+        _announce(port)
+        server = [sys.executable, "-m", "tensorboard.main", "--logdir", str(logs)]
+        # In place of this process: what ends the command ends the server.
+        os.execv(sys.executable, [*server, "--host", LOCAL, "--port", str(port)])
     _require("optuna_dashboard", "optuna-dashboard")
     if not paths.journal.is_file():
         raise UsageError(f"{paths.root} has no journal: it was trained without a search")
-    with tempfile.TemporaryDirectory() as folder:
-        # A copy: what is clicked there must not change the run, nor wait for its lock.
-        copy = Path(shutil.copy(paths.journal, folder))
-        data = copy.read_bytes()
-        copy.write_bytes(data[: data.rfind(b"\n") + 1])
-        _serve(["optuna_dashboard", str(copy), "--host", LOCAL, "--port", str(port)], port)
+    from gantune.report.dashboard import serve_copy
+
+    # So that the copy goes with the server, whoever ends it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    _announce(port)
+    serve_copy(paths.journal, LOCAL, port)
 
 
 def _require(module: str, name: str) -> None:
@@ -89,14 +89,5 @@ def _require(module: str, name: str) -> None:
         raise UsageError(f"{name} is not installed: pip install {name.lower()}")
 
 
-def _serve(module: Sequence[str], port: int) -> None:
+def _announce(port: int) -> None:
     typer.echo(f"http://{LOCAL}:{port}/ until Ctrl-C", err=True)
-    process = subprocess.Popen([sys.executable, "-m", *module])
-    try:
-        code = process.wait()
-    except KeyboardInterrupt:
-        process.terminate()
-        process.wait()
-        return
-    if code:
-        raise GantuneError(f"{module[0]} ended with code {code}")

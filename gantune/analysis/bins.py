@@ -9,6 +9,9 @@ import numpy as np
 
 from gantune.space import ParameterSpec
 
+DIGITS = 12
+"""Significant digits of an edge."""
+
 
 class Bin(NamedTuple):
     """A part of a domain.
@@ -60,7 +63,8 @@ def _starts(low: float, high: float, count: int, *, is_log: bool, whole: bool) -
         return [low]
     # The range of a product can begin at zero or below.
     edges = (np.geomspace if is_log and low > 0 else np.linspace)(low, high, count + 1)
-    starts = [low, *map(float, edges[1:-1])]
+    # Rounded: a value that is written like an edge lies on it, whatever its last bits.
+    starts = [low, *(float(f"{edge:.{DIGITS}g}") for edge in edges[1:-1])]
     return sorted({ceil(start) for start in starts}) if whole else starts
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 from gantune.analysis.comparable import Compared, check_comparable
 from gantune.analysis.differences import differences
 from gantune.analysis.progress import Per, is_as_good, spent_curve
+from gantune.analysis.recorded import epochs_of_search, of_search
 from gantune.errors import RunError, UsageError
 from gantune.goals import OBJECTIVES, Goal
 
@@ -19,6 +20,9 @@ SHARES = (0.125, 0.25, 0.5, 1.0)
 @dataclass(frozen=True)
 class Comparison:
     """Runs side by side by one metric; a run is called by its name, or its directory.
+
+    Of the searches: what confirms a configuration over seeds is left out, for the best of many
+    repeats of one is luck, and spends what the other run had no use for.
 
     Attributes:
         metric: The metric.
@@ -110,8 +114,9 @@ def _goal(runs: Sequence[Compared], metric: str) -> Goal:
 
 
 def _epochs_of(run: Compared, metric: str) -> pd.DataFrame:
-    """The run's epochs, which have the metric's column even where it has no value."""
-    return run.epochs if metric in run.epochs else run.epochs.assign(**{metric: float("nan")})
+    """The search's epochs, which have the metric's column even where it has no value."""
+    epochs = epochs_of_search(run)
+    return epochs if metric in epochs else epochs.assign(**{metric: float("nan")})
 
 
 def _labels(runs: Sequence[Compared]) -> list[str]:
@@ -138,7 +143,7 @@ def _row(run: Compared, metric: str, goal: Goal) -> dict[str, Any]:
         "best": None if at is None else float(values.iloc[at]),
         "trial": None if at is None else int(epochs["number"].iloc[at]),
         "epoch": None if at is None else int(epochs["epoch"].iloc[at]),
-        "trials": len(run.trials),
+        "trials": len(of_search(run)),
         "epochs": len(epochs),
         "seconds": float(epochs["train_s"].sum() + epochs["eval_s"].sum()),
         "features": measured.name if measured else None,

@@ -10,14 +10,16 @@ from gantune.analysis.run import Run
 from gantune.analysis.seeds import base_number
 from gantune.errors import RunError
 from gantune.report.confirmed import Confirmed
+from gantune.report.lessons import WorstRegion, failed, mattered
 from gantune.report.verdicts import look_of
-from gantune.report.words import Fact, Sentence, in_words, is_known, label, short
+from gantune.report.words import (
+    Fact,
+    Sentence,
+    in_words,
+    is_known,
+    with_nulls,
+)
 
-FEW_TRIALS = 20
-NAME = 60
-"""Letters of a foreign name within a sentence."""
-MINOR = 0.1
-"""Below such a share a parameter is not worth a sentence."""
 SOUND = 0.9
 """Held-out accuracy below which a classifier's features say little."""
 
@@ -73,7 +75,7 @@ class Answer:
 
 
 def answer(
-    run: Run, found: Confirmed | None, importance: pd.DataFrame, worst: "WorstRegion | None"
+    run: Run, found: Confirmed | None, importance: pd.DataFrame, worst: WorstRegion | None
 ) -> Answer:
     """The answer of a run.
 
@@ -96,8 +98,8 @@ def answer(
         base=base,
         gain=_gain(best, base, objective.sign),
         settings=_settings(run, best, base),
-        mattered=_mattered(importance, len(trials)),
-        failed=_failed(trials, worst),
+        mattered=mattered(importance, len(trials)),
+        failed=failed(trials, worst),
         sure=_sure(run, best, found),
     )
 
@@ -138,76 +140,14 @@ def _gain(best: Reached | None, base: Reached | None, sign: int) -> float | None
 def _settings(run: Run, best: Reached | None, base: Reached | None) -> tuple[Setting, ...]:
     if best is None:
         return ()
-    ours = run.parameters(best.number)
-    theirs = run.parameters(base.number) if base else {}
+    ours = with_nulls(run.parameters(best.number))
+    theirs = with_nulls(run.parameters(base.number)) if base else {}
     found = [
         Setting(path, ours.get(path), theirs.get(path), ours.get(path) != theirs.get(path))
         for path in run.study.search
         if path in ours or path in theirs
     ]
     return tuple(sorted(found, key=lambda setting: not setting.differs))
-
-
-@dataclass(frozen=True)
-class WorstRegion:
-    """The part of a parameter's domain in which most trials failed."""
-
-    path: str
-    part: str
-    trials: int
-    failed: int
-
-    @property
-    def rate(self) -> float:
-        """Share of its trials that failed."""
-        return self.failed / self.trials
-
-
-def _mattered(importance: pd.DataFrame, trials: int) -> Sentence:
-    known = importance.dropna(subset=["importance"])
-    if known.empty:
-        few = "1 trial" if trials == 1 else f"{trials:,} trials"
-        return (f"Of {few} it cannot be said.",)
-    names = [str(path) for path in known["parameter"]]
-    shares = [float(share) for share in known["importance"]]
-    several = len(shares) > 1 and shares[1] >= MINOR
-    parts: list[str | Fact] = []
-    for name, share in list(zip(names, shares, strict=True))[: 2 if several else 1]:
-        told = Fact(f"importance.{name}", share, "%")
-        parts += [" and " if parts else "", short(label(name), NAME), " (", told, ")"]
-    own = int(known["trials"].max())
-    parts += [" most: the share of the objective’s variance that each explains by itself over "]
-    few = ", which are few" if own < FEW_TRIALS else ""
-    return (*parts, Fact("importance.trials", own), f" trials{few}.")
-
-
-def _failed(trials: pd.DataFrame, worst: WorstRegion | None) -> Sentence:
-    verdicts = trials["verdict"].astype("string")
-    judged = int(verdicts.notna().sum())
-    if not judged:
-        return ("No trial has been judged yet.",)
-    counts = verdicts[verdicts != "healthy"].value_counts()
-    bad = int(counts.sum())
-    total = Fact("trials.judged", judged)
-    if not bad:
-        return ("Nothing failed: all ", total, " trials that were judged are healthy.")
-    parts: list[str | Fact] = ["Not healthy: ", Fact("trials.unhealthy", bad), " of ", total]
-    parts += [" trials, most often ", in_words(str(counts.index[0]))]
-    parts += [" (", Fact(f"verdicts.{counts.index[0]}", int(counts.iloc[0])), ")"]
-    if worst is not None and worst.rate > bad / judged:
-        key = f"failures.{worst.path}.{worst.part}"
-        parts += [
-            "; worst where ",
-            short(label(worst.path), NAME),
-            f" is {_unbroken(worst.part)}: ",
-        ]
-        parts += [Fact(f"{key}.failed", worst.failed), " of ", Fact(f"{key}.trials", worst.trials)]
-    return (*parts, ".")
-
-
-def _unbroken(part: str) -> str:
-    """A range whose exponents stay on their line."""
-    return short(part, NAME).replace("e-", "e\u2011")
 
 
 def _sure(run: Run, best: Reached | None, seeds: Confirmed | None) -> tuple[Sentence, ...]:
@@ -257,5 +197,12 @@ def _told_apart(seeds: Confirmed) -> Sentence:
     least = Fact("seeds.fewest", min(row.seeds for row in seeds.rows))
     if not own:
         return ("One configuration was confirmed, over ", least, " seeds.")
-    first: Sentence = ("Confirmed over ", least, " seeds: at 95% it is told from ")
-    return (*first, apart, " of the ", total, " other configurations.")
+    best = next(row for row in seeds.rows if row.number == seeds.winner)
+    parts: list[str | Fact] = ["Confirmed over ", least, " seeds. "]
+    if best.q25 is None or best.q75 is None:
+        parts.append("A quarter of its seeds or more fail")
+    else:
+        parts += ["Half of its seeds lie between ", Fact("seeds.best.q25", best.q25)]
+        parts += [" and ", Fact("seeds.best.q75", best.q75)]
+    parts += ["; at 95% it is better than ", apart, " of the ", total, " other configurations"]
+    return (*parts, "." if apart.value == len(own) else ", and the rest may be as good.")

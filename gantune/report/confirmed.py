@@ -142,9 +142,7 @@ def confirmed_lead(found: Confirmed, metric: str, goal: str) -> Sentence:
     better = "lower" if goal == "minimize" else "higher"
     parts: list[str | Fact] = ["The best is trial ", Fact("best.configuration", best.number)]
     parts += ["’s configuration: median ", f"{name} ", Fact("seeds.best.median", best.median)]
-    parts += [" over ", Fact("seeds.best.seeds", best.seeds), f" seeds ({better} is better; half "]
-    parts += ["of them between ", Fact("seeds.best.q25", best.q25), " and "]
-    parts += [Fact("seeds.best.q75", best.q75), ")"]
+    parts += [" over ", Fact("seeds.best.seeds", best.seeds), f" seeds ({better} is better)"]
     base = next((row for row in found.rows if row.is_base), None)
     if base is None or base.number == best.number:
         return (*parts, ".")

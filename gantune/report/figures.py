@@ -25,6 +25,7 @@ from gantune.report.figures_search import (
 from gantune.report.figures_stability import map_figure, rates_figure, shares_figure
 from gantune.report.gather import Material
 from gantune.report.grids import picture_epochs
+from gantune.report.search import shares_of
 from gantune.report.words import in_words, label, short
 
 
@@ -68,18 +69,16 @@ def _stability(material: Material) -> Iterator[Figure]:
         )
         yield Figure("verdicts", "shares", caption, shares_figure(material.shares))
     for index, rates in enumerate(material.found.rates):
-        caption = (
-            f"Verdicts over the range of {short(label(rates.path), 60)}, each row all of its "
-            "trials. A row with little blue is where training breaks."
-        )
+        caption = f"Verdicts over the range of {short(label(rates.path), 60)}."
+        if index == 0:
+            caption += " Each row is all of its trials: little blue is where training breaks."
         yield Figure(f"rates_{index + 1}", "rates", caption, rates_figure(rates.path, rates.parts))
     for index, plane in enumerate(material.maps):
         if plane.points:
-            caption = (
-                f"Each marker is a trial: {short(label(plane.x_path), 60)} along, "
-                f"{short(label(plane.y_path), 60)} upright. Markers of one kind in one place are "
-                "a region to leave out of the next search."
-            )
+            names = (short(label(path), 60) for path in (plane.x_path, plane.y_path))
+            caption = "Trials by {} (along) and {} (upright).".format(*names)
+            if index == 0:
+                caption += " Failures in one place are a region to leave out of the next search."
             yield Figure(f"failure_map_{index + 1}", "maps", caption, map_figure(plane))
 
 
@@ -92,6 +91,13 @@ CURVE_CAPTIONS = {
 }
 
 
+HISTOGRAM_CAPTIONS = {
+    "best": "Shares of generated samples in each mode: of the best trial, at its best epoch.",
+    "median": "Of the trial in the middle of all by the objective.",
+    "worst": "Of the trial with the worst objective.",
+}
+
+
 def _modes(material: Material) -> Iterator[Figure]:
     for curves in material.curves:
         if curves.drawn:
@@ -101,8 +107,8 @@ def _modes(material: Material) -> Iterator[Figure]:
             yield Figure(curves.column, "curves", caption, curves_figure(curves))
     shares = material.real.shares if material.real else None
     for histogram in material.histograms:
-        caption = "Bars: shares of generated samples in each mode."
-        caption += " Strokes: the data's own." if shares else ""
+        caption = HISTOGRAM_CAPTIONS[histogram.name]
+        caption += " Strokes: the data's own." if shares and histogram.name == "best" else ""
         name = f"histogram_{histogram.name}"
         yield Figure(name, "histograms", caption, histogram_figure(histogram, shares))
     if material.precision_recall:
@@ -161,21 +167,20 @@ def _search(material: Material) -> Iterator[Figure]:
             "no other: choose among them. Crosses miss a constraint."
         )
         yield Figure("front", "search", caption, front_figure(material.front))
-    known = material.found.importance.dropna(subset=["importance"])
-    if len(known):
-        rows = [
-            (label(str(p)), float(i), int(t))
-            for p, i, t in zip(
-                known["parameter"], known["importance"], known["trials"], strict=True
-            )
-        ]
+    shares = shares_of(material.found.importance)
+    if shares:
         caption = (
             "Share of the objective's variance that each parameter explains by itself, over all "
-            "trials at the first rung; of a conditional one within the trials that have it."
+            "trials at the first rung."
         )
+        if any(share.is_conditional for share in shares):
+            caption += (
+                " Pale bars are of parameters that only some trials have: each is a share of what "
+                "differs among those, and adds up with no other."
+            )
         if material.found.warning:
             caption += f" Note: {material.found.warning}."
-        yield Figure("importance", "search", caption, importance_figure(rows))
+        yield Figure("importance", "search", caption, importance_figure(shares))
     if material.time_line:
         caption = "A row per worker, a bar per trial. White gaps are workers that waited."
         yield Figure("time_line", "wide", caption, time_figure(material.time_line))

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 
 from gantune.report.axes import Scale, frame, scale_of, wants_log
 from gantune.report.drawing import Box, Dot, Drawing, Label, Line, Mark
-from gantune.report.search import Bar, History, Rung, SpentCurve
+from gantune.report.search import Bar, History, Rung, ShareOf, SpentCurve
 from gantune.report.verdicts import STATUSES, look_of_status
-from gantune.report.words import duration, in_words, number, percent, short
+from gantune.report.words import counted, duration, in_words, number, percent, short
 
 WIDTH, HEIGHT = 420, 280
 LEFT, RIGHT, TOP, BOTTOM = 58, 14, 34, 40
 LEGEND = 20
+MOST_BARS = 12
 
 
 def history_figure(info: History, metric: str) -> Drawing:
@@ -46,7 +47,7 @@ def spent_figure(info: SpentCurve, metric: str, base: float | None) -> Drawing:
     if info.steps:
         last = info.steps[-1]
         marks.append(Dot(x(last[0]), y(last[1]), "blue", 4))
-        alt += f", down to {number(last[1])} after {number(last[0])} epochs"
+        alt += f": {number(last[1])} after {number(last[0])} epochs"
     return Drawing(WIDTH, HEIGHT, tuple(marks), alt)
 
 
@@ -125,7 +126,7 @@ def time_figure(bars: Sequence[Bar]) -> Drawing:
         ink = look_of_status(bar.status).ink
         marks.append(Box(start, top, max(0.8, stop - start - 0.6), row * 0.7, ink, 0.85, title))
     marks += status_legend({bar.status for bar in bars}, bottom + 36)
-    alt = f"{len(bars)} trials on {len(workers)} workers over {duration(end)}"
+    alt = f"{counted(len(bars), 'trial')} on {counted(len(workers), 'worker')} over {duration(end)}"
     return Drawing(width, bottom + 42, tuple(marks), alt)
 
 
@@ -135,27 +136,34 @@ def _unit(seconds: float) -> tuple[float, str]:
     return (60, "minutes") if seconds < 7200 else (3600, "hours")
 
 
-def importance_figure(rows: Sequence[tuple[str, float, int]]) -> Drawing:
-    """A bar per parameter.
+def importance_figure(rows: Sequence[ShareOf]) -> Drawing:
+    """A bar per parameter; paler and apart those that only some trials have.
 
     Args:
-        rows: (name, share, trials), the largest first.
+        rows: The largest first.
     """
-    shown = rows[:12]
-    left, step = 150, 24
-    height = TOP - 4 + step * len(shown) + 8
-    top_share = max((share for _, share, _ in shown), default=1.0) or 1.0
-    x = Scale(0, top_share, left, WIDTH - 92)
+    always = [row for row in rows if not row.is_conditional]
+    some = [row for row in rows if row.is_conditional]
+    groups = [(always[:MOST_BARS], 0.9), (some[: MOST_BARS - len(always[:MOST_BARS])], 0.4)]
+    x = Scale(0, max((row.share for row in rows), default=1.0) or 1.0, 150, WIDTH - 92)
     marks: list[Mark] = [Label(4, 16, "importance", 11.5, ink="text", bold=True)]
-    for place, (name, share, trials) in enumerate(shown):
-        top = TOP - 4 + step * place
-        marks.append(Label(left - 8, top + 13, short(name, 24), 11.5, "end", "text"))
-        marks.append(Box(left, top, max(1.0, x(share) - left), 16, "blue", 0.9))
-        told = f"{percent(share)} of {trials} trials" if place == 0 else percent(share)
-        told = f"{told}" if place == 0 or trials == shown[0][2] else f"{told} ({trials})"
-        marks.append(Label(x(share) + 6, top + 13, told, 11))
-    alt = ", ".join(f"{short(name, 40)} {percent(share)}" for name, share, _ in shown)
-    return Drawing(WIDTH, height, tuple(marks), f"importance of parameters: {alt}")
+    top, told = TOP - 4.0, []
+    for shown, opacity in groups:
+        if shown and shown is not groups[0][0]:
+            head = "among the trials that have it, a share of theirs alone"
+            marks.append(Label(4, top + 14, head, 11.5, ink="text"))
+            top += 24
+        for row in shown:
+            of = f" of {counted(row.trials, 'trial')}"
+            said = percent(row.share) + (of if row.is_conditional or row is shown[0] else "")
+            marks.append(Label(x.start - 8, top + 13, short(row.name, 24), 11.5, "end", "text"))
+            marks.append(Box(x.start, top, max(1.0, x(row.share) - x.start), 16, "blue", opacity))
+            marks.append(Label(x(row.share) + 6, top + 13, said, 11))
+            among = f" among the {row.trials} that have it" if row.is_conditional else ""
+            told.append(f"{short(row.name, 40)} {percent(row.share)}{among}")
+            top += 24
+    alt = f"importance of parameters: {', '.join(told)}"
+    return Drawing(WIDTH, top + 8, tuple(marks), alt)
 
 
 def status_legend(present: set[str], y: float) -> list[Mark]:

@@ -6,7 +6,7 @@ from gantune.report.axes import Scale, frame, scale_of, wants_log
 from gantune.report.drawing import Box, Dot, Drawing, Label, Line, Mark
 from gantune.report.stability import Example, FailureMap, VerdictShare
 from gantune.report.verdicts import look_of
-from gantune.report.words import in_words, is_known, label, number, percent, short
+from gantune.report.words import counted, in_words, is_known, label, number, percent, short
 
 WIDTH, HEIGHT = 400, 290
 LEFT, RIGHT, TOP, BOTTOM = 62, 16, 34, 40
@@ -15,7 +15,7 @@ SMALL_WIDTH, SMALL_HEIGHT = 300, 150
 
 def shares_figure(shares: Sequence[VerdictShare]) -> Drawing:
     """A bar per verdict."""
-    left, step = 176, 25
+    left, step = 190, 25
     width, height = 420, 8 + step * len(shares)
     top_share = max((s.share for s in shares), default=1.0)
     x = Scale(0, top_share, left, width - 84)
@@ -72,12 +72,16 @@ def rates_figure(path: str, parts: Sequence[tuple[str, int, dict[str, int]]]) ->
                 )
                 marks.append(box)
                 at += share
-        marks.append(Label(width - 52, top + 14, f"{trials} trials" if trials else "none", 11))
+        marks.append(
+            Label(width - 52, top + 14, counted(trials, "trial") if trials else "none", 11)
+        )
     alt = "; ".join(
-        f"{short(name, 30)}: " + ", ".join(f"{c} {in_words(v)}" for v, c in counts.items() if c)
+        f"{short(name, 30)}: "
+        + (", ".join(f"{c} {in_words(v)}" for v, c in counts.items() if c) or "none")
         for name, _, counts in parts
     )
-    return Drawing(width, height, tuple(marks), f"verdicts by part of the domain: {alt}")
+    alt = f"verdicts over the range of {short(label(path), 50)}: {alt}"
+    return Drawing(width, height, tuple(marks), alt)
 
 
 EXAMPLE_PANELS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (

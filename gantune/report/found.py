@@ -8,7 +8,7 @@ from gantune.analysis.failures import failures
 from gantune.analysis.importance import importance_table
 from gantune.analysis.recorded import of_search
 from gantune.analysis.run import Run
-from gantune.report.answer import WorstRegion
+from gantune.report.lessons import WorstRegion
 from gantune.report.thinning import thin_indices
 from gantune.study import Study
 

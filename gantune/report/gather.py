@@ -78,7 +78,7 @@ def gather(run: Run) -> Material:
     told = answer(run, seeds, found.importance, found.worst)
     best = told.best.number if told.best else None
     shown = examples(trials, epochs, best)
-    histograms = mode_histograms(trials, epochs, objective.sign)
+    histograms = mode_histograms(trials, epochs, objective.sign, best)
     table = trials_table(run, found.ranked)
     first = [best, told.base.number if told.base else None, *(h.number for h in histograms)]
     numbers = [n for n in [*first, *(e.number for e in shown)] if n is not None]

@@ -115,7 +115,8 @@ def _best_trials(material: Material) -> list[str]:
     heads = ["trial", "verdict", "status", in_words(metric), "epochs", *(label(p) for p in paths)]
     lines = ["## The best trials", "", _row(*map(text, heads)), _row(*["---"] * len(heads))]
     for row in table.rows[:TOP]:
-        cells = [str(row.number), in_words(row.verdict or "not judged"), row.status]
+        again = "" if row.confirms is None else f", repeats {row.confirms}"
+        cells = [str(row.number), in_words(row.verdict or "not judged"), row.status + again]
         cells += [value_text(row.objective), value_text(row.epochs)]
         cells += [value_text(row.parameters.get(path)) for path in paths]
         lines.append(_row(*map(text, cells)))
@@ -132,6 +133,7 @@ def _provenance(material: Material) -> list[str]:
     lines += [f"- extension {text(name, 200)}: {text(value)}" for name, value in p.extensions]
     for session in p.sessions[-1:]:
         versions = ", ".join(f"{name} {value}" for name, value in session.versions)
-        where = f"python {session.python}, {versions}; {session.slots} slots"
+        slots = "1 slot" if session.slots == "1" else f"{session.slots} slots"
+        where = f"python {session.python}, {versions}; {slots}"
         lines.append(f"- {text(where, 400)}; commit {text(session.git_commit)}")
     return lines

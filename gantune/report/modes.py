@@ -83,7 +83,7 @@ def at_best_epoch(trials: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
 
 
 def mode_histograms(
-    trials: pd.DataFrame, epochs: pd.DataFrame, sign: int
+    trials: pd.DataFrame, epochs: pd.DataFrame, sign: int, best: int | None
 ) -> tuple[ModeHistogram, ...]:
     """The histograms of the best, the median and the worst trial that have one.
 
@@ -91,13 +91,16 @@ def mode_histograms(
         trials: :attr:`Run.trials`.
         epochs: :attr:`Run.epochs`.
         sign: 1 where a lower objective is better, -1 where a higher one is.
+        best: The best trial, which seeds can have told to be another than the first in order.
     """
     rows = at_best_epoch(trials, epochs)
     rows = rows[rows["mode_histogram"].notna() & rows["objective"].notna()]
     if rows.empty:
         return ()
     order = rows.assign(rank=rows["objective"] * sign).sort_values(["rank", "number"])
-    places = {"best": 0, "median": (len(order) - 1) // 2, "worst": len(order) - 1}
+    numbers = [int(number) for number in order["number"]]
+    first = numbers.index(best) if best in numbers else 0
+    places = {"best": first, "median": (len(order) - 1) // 2, "worst": len(order) - 1}
     found, seen = [], set()
     for name, place in places.items():
         row = order.iloc[place]

@@ -61,7 +61,10 @@ def optuna_plots(run: Run, ranked: Sequence[str]) -> list[OptunaPlot]:
         run: The run.
         ranked: Searched paths, the most important first.
     """
-    told = journal_trials(RunPaths(run.root).journal, run.name)
+    again = set(run.repeats["number"].astype(int))
+    journal = journal_trials(RunPaths(run.root).journal, run.name)
+    # Repeats of a confirmation are no part of the search.
+    told = [trial for trial in journal if trial.number not in again]
     objectives = _objectives(run)
     reached = [_as_reached(trial, objectives) for trial in told]
     shown = [trial for trial in reached if trial.state.name == "COMPLETE"]
@@ -186,8 +189,9 @@ class _Views:
         self._told = told
         self._all = self._study(_thin(reached))
         best_first = sorted(shown, key=lambda t: objective.sign * float(t.value or 0))
-        self._count = min(CONTOUR_TRIALS, len(best_first))
-        self._top = self._study(best_first[: self._count])
+        count = min(CONTOUR_TRIALS, len(best_first))
+        self._which = f"{'all' if count == len(best_first) else 'the best'} {count} trials"
+        self._top = self._study(best_first[:count])
         # Where a higher value is better, none that is spread like this is a distance.
         values = [float(trial.value or 0) for trial in shown]
         self._is_log = self._goal == "minimize" and wants_log(values)
@@ -210,8 +214,8 @@ class _Views:
         yield OptunaPlot(
             "contour",
             "Contour: pairs of the most important parameters",
-            f"Of the best {self._count} trials. A valley that runs aslant says that the two must "
-            "be set together; colours between the dots are interpolated.",
+            f"Of {self._which} with a value. A valley that runs aslant says that the two must be "
+            "set together; colours between the dots are interpolated.",
             self._figure(plots.plot_contour(self._top, params=always[:CONTOURS], **self._target())),
         )
         parallel = plots.plot_parallel_coordinate(
@@ -271,7 +275,9 @@ class _Views:
     def _figure(self, figure: Any, axis: str = "") -> dict[str, Any]:
         """plotly's JSON without its own theme, which the page has; the objective's axis by name."""
         found: dict[str, Any] = json.loads(figure.to_json())
-        layout = {name: value for name, value in found["layout"].items() if name != "template"}
+        # As wide as the page, not 300 pixels for each parameter.
+        left_out = ("template", "width")
+        layout = {name: value for name, value in found["layout"].items() if name not in left_out}
         layout["title"] = {"text": ""}
         for name, value in layout.items():
             if axis and self._is_log and name.startswith(axis):

@@ -57,6 +57,7 @@ def page(material: Material, drawn: Sequence[Figure], plots: Sequence[OptunaPlot
         real_picture=_real_picture(material),
         seeds=material.seeds,
         groups=groups,
+        shares=material.shares,
         multiples=_multiples(material),
         missing_modes=missing_modes(material),
         search_intro=search_intro(material),
@@ -84,7 +85,8 @@ def lead(answer: Answer, seeds: Confirmed | None) -> Sentence:
     if seeds is not None:
         return confirmed_lead(seeds, answer.metric, answer.goal)
     if best is None:
-        return (f"There is no answer: {short(answer.why_none.partition(': ')[2], 300)}.",)
+        why = answer.why_none.partition(": ")[2].replace(answer.metric, metric)
+        return (f"There is no answer: {short(why, 300)}.",)
     better = "lower" if answer.goal == "minimize" else "higher"
     value = Fact("best.objective", best.objective)
     parts: list[str | Fact] = ["The best is trial ", Fact("best.number", best.number)]
@@ -107,13 +109,14 @@ def status_line(material: Material) -> Sentence:
     """How the run ended and how large it is."""
     run = material.run
     counts = run.trials["status"].astype("string").value_counts()
-    parts: list[str | Fact] = [f"{run.status}: ", Fact("trials.count", len(run.trials)), " trials"]
+    trials, epochs = len(run.trials), len(run.epochs)
+    parts: list[str | Fact] = [f"{run.status}: ", Fact("trials.count", trials)]
+    parts.append(" trial" if trials == 1 else " trials")
     told: list[str | Fact] = []
     for status, count in counts.items():
         told += [", " if told else " (", Fact(f"status.{status}", int(count)), f" {status}"]
     parts += [*told, ")"] if told else []
-    parts += [", ", Fact("epochs.count", len(run.epochs)), " epochs"]
-    return tuple(parts)
+    return (*parts, ", ", Fact("epochs.count", epochs), " epoch" if epochs == 1 else " epochs")
 
 
 def missing_modes(material: Material) -> list[str]:

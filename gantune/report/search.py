@@ -8,7 +8,7 @@ import pandas as pd
 from gantune.analysis.progress import spent_curve
 from gantune.goals import Goal
 from gantune.report.thinning import MAX_DOTS, thin_indices, thin_numbers
-from gantune.report.words import is_known
+from gantune.report.words import is_known, label
 
 IMPROVEMENTS = 300
 
@@ -68,6 +68,33 @@ class Bar:
     start: float
     seconds: float
     status: str
+
+
+@dataclass(frozen=True)
+class ShareOf:
+    """What a parameter explains of the objective's variance over so many trials.
+
+    Attributes:
+        name: As it is shown.
+        share: Of one whole with all others, unless conditional.
+        trials: Behind it.
+        is_conditional: Whether only some trials have it: then it is a share among those.
+    """
+
+    name: str
+    share: float
+    trials: int
+    is_conditional: bool
+
+
+def shares_of(importance: pd.DataFrame) -> tuple[ShareOf, ...]:
+    """What is known of each parameter's importance, the largest first."""
+    known = importance.dropna(subset=["importance"])
+    columns = (known[name] for name in ("parameter", "importance", "trials", "is_conditional"))
+    return tuple(
+        ShareOf(label(str(path)), float(share), int(trials), bool(conditional))
+        for path, share, trials, conditional in zip(*columns, strict=True)
+    )
 
 
 def history(trials: pd.DataFrame, sign: int) -> History:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gantune.analysis.run import Run
 from gantune.report.thinning import MAX_PARAMETERS, MAX_POINTS, MAX_ROWS, thin_indices
-from gantune.report.words import is_known, visible
+from gantune.report.words import is_known, visible, with_nulls
 
 FloatArray = NDArray[np.float64]
 
@@ -120,7 +120,7 @@ def _row(run: Run, record: dict[Any, Any], evidence: dict[Any, Any]) -> TrialRow
         wall_s=_float(known["wall_s"]),
         error=_text(known["error"]),
         evidence=_text(evidence.get(number)),
-        parameters=json.loads(str(known["parameters"] or "{}")),
+        parameters=with_nulls(json.loads(str(known["parameters"] or "{}"))),
         checkpoint=checkpoint_of(run, number),
     )
 

@@ -2,6 +2,7 @@
 
 import math
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,6 +121,16 @@ def value_text(value: Any) -> str:
     if isinstance(value, int | float):
         return number(value)
     return visible(str(value)) if is_known(value) else NOTHING
+
+
+def with_nulls(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration in which null is a value to be shown; a path that is not there has none."""
+    return {path: "null" if value is None else value for path, value in parameters.items()}
+
+
+def counted(count: int, noun: str) -> str:
+    """A number of things: ``1 trial``, ``2 trials``."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
 def label(path: str) -> str:

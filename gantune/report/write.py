@@ -7,18 +7,15 @@ import pandas as pd
 
 from gantune.analysis.run import Run
 from gantune.errors import UsageError
+from gantune.paths import RunPaths
 from gantune.report.figures import Figure, figures
 from gantune.report.gather import Material, gather
 from gantune.report.markdown import markdown
 from gantune.report.optuna_plots import optuna_plots
 from gantune.report.page import page
 from gantune.report.png import to_png
-from gantune.report.several import (
-    put_side_by_side,
-    several_figures,
-    several_markdown,
-    several_page,
-)
+from gantune.report.several import put_side_by_side
+from gantune.report.several_page import several_figures, several_markdown, several_page
 from gantune.storage import write_atomically
 
 REPORTS = Path("reports")
@@ -57,6 +54,10 @@ def _write_one(run: Run, out: Path) -> Path:
     _write(out / "summary.md", markdown(material, drawn))
     _write(out / "trials.csv", run.trials.to_csv(index=False))
     write_atomically(out / "epochs.parquet", _parquet(run.epochs))
+    # By them the tables can be read alone: domains, rungs, features, seeds.
+    for path in (RunPaths(run.root).study, RunPaths(run.root).info):
+        if path.is_file():
+            write_atomically(out / path.name, path.read_bytes())
     _pictures(material, drawn, out)
     return out / "index.html"
 

@@ -226,6 +226,22 @@ def test_a_run_without_a_value_is_there_without_one(
     assert "nan" not in out.getvalue()
 
 
+def test_a_comparison_fits_a_narrow_terminal(
+    two: tuple[gantune.Run, gantune.Run], tmp_path: Path
+) -> None:
+    third = changed(two[1], tmp_path / "third_run_of_a_longer_name")
+    found = gantune.compare([*two, third])
+    out = io.StringIO()
+    show_comparison(found, Console(file=out, width=80, soft_wrap=True))
+    lines = out.getvalue().splitlines()
+    # No name is cut, and equal values are said once.
+    assert all(str(path) in lines for path in found.differences.index)
+    at = lines.index("budget.trials")
+    assert lines[at + 1 : at + 3] == ["  first: 4", "  second, third_run_of_a_longer_name: 3"]
+    head = next(line for line in lines if line.startswith("epochs ") and "first" in line)
+    assert len(head) <= 80 and "third_run_of_a_longer_name" in head
+
+
 def test_more_training_data_of_the_same_set_do_not_compare(
     two: tuple[gantune.Run, gantune.Run], tmp_path: Path
 ) -> None:

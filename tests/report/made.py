@@ -111,6 +111,7 @@ def _study(
         "search": dict(space),
         "objective": objective or {"metric": "frechet_distance", "goal": "minimize"},
         "start": [],
+        "samples": {"every": 1},
         "scheduler": {"grace_epochs": max(1, epochs // 2), "reduction_factor": 3},
         "budget": {"trials": 10_000},
     }

@@ -1,21 +1,24 @@
-"""Every number of a report again, from its tables alone: pyarrow and plain Python, no gantune.
+"""Every number that a page marks, with its exact value and what it counts, against its tables."""
 
-A page marks each number with its exact value and with what it counts; here stands how to count.
-"""
-
-import csv
 import json
 import math
-import statistics
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
-Row = dict[str, Any]
+from account import NUMBER
+from account_rules import part
+from recount import (
+    Row,
+    Tables,
+    at_first_rung,
+    importances,
+    seconds,
+    shows,
+    verdicts,
+)
+from recount_seeds import interval_of, told_apart
 
 
 class Page(HTMLParser):
@@ -44,174 +47,156 @@ class Page(HTMLParser):
             self._block = ""
 
 
-class Tables:
-    """The tables beside a report."""
-
-    def __init__(self, folder: Path) -> None:
-        with open(folder / "trials.csv", newline="", encoding="utf-8") as file:
-            self.trials: dict[int, Row] = {int(r["number"]): r for r in csv.DictReader(file)}
-        self.epochs: list[Row] = pq.read_table(folder / "epochs.parquet").to_pylist()
-        self.search = {n: r for n, r in self.trials.items() if not r["confirms"]}
-
-    def parameters(self, number: int) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.trials[number]["parameters"])
-        return found
-
-    def best_value(self, number: int) -> float | None:
-        text = self.trials[number]["objective"]
-        return float(text) if text else None
-
-    def of(self, number: int) -> list[Row]:
-        return [row for row in self.epochs if row["number"] == number]
-
-
 def wrong_numbers(folder: Path) -> Iterator[str]:
     """Yields what a report says and its tables do not."""
     page, tables = Page((folder / "index.html").read_text(encoding="utf-8")), Tables(folder)
-    said = {key: value for key, value, _ in page.numbers}
     for key, value, shown in page.numbers:
-        expected = recomputed(key, tables, said)
-        if expected is not None and not math.isclose(value, expected, rel_tol=1e-9):
+        expected = recomputed(key, tables)
+        if expected is None:
+            yield f"{key}: nobody recomputes it"
+        elif isinstance(expected, tuple):
+            if not expected[0] <= value <= expected[1]:
+                yield f"{key}: {value}, not in {expected}"
+        elif not math.isclose(value, expected, rel_tol=1e-6 if "importance" in key else 1e-9):
             yield f"{key}: {value}, not {expected}"
         if not shows(shown, value):
             yield f"{key}: {shown!r} is not {value}"
     yield from _wrong_curves(page, tables)
+    yield from _wrong_details(page, tables)
 
 
-def unchecked(folder: Path) -> set[str]:
-    """First words of the keys that :func:`recomputed` does not know."""
-    page, tables = Page((folder / "index.html").read_text(encoding="utf-8")), Tables(folder)
-    said = {key: value for key, value, _ in page.numbers}
-    return {k.split(".")[0] for k, _, _ in page.numbers if recomputed(k, tables, said) is None}
-
-
-def recomputed(key: str, tables: Tables, said: dict[str, float]) -> float | None:
-    """A number by what it is called; None where the tables do not have it."""
+def recomputed(key: str, t: Tables) -> float | tuple[float, float] | None:
+    """A number by what it is called, or the range it is in; None where nobody knows it."""
     kind, _, rest = key.partition(".")
-    counts = {
-        "trials.count": len(tables.trials),
-        "table.rows": min(1000, len(tables.trials)),
-        "epochs.count": len(tables.epochs),
-    }
-    if key in counts:
-        return counts[key]
     number, _, path = rest.partition(".")
-    if kind in ("objective", "epochs") and number.isdecimal():
-        return float(tables.trials[int(number)][kind])
-    if kind == "config":
-        return float(tables.parameters(int(number))[path])
-    if kind == "began":
-        return float(tables.trials[int(number)]["verdict_epoch"])
-    if kind in ("best", "base"):
-        return _of_trial(kind, rest, tables, said)
-    if kind in ("trials", "status", "verdicts", "failures"):
-        return _counted(kind, rest, tables, said)
-    if kind in ("seconds", "share"):
-        return _seconds(kind, rest, tables)
-    if kind == "gain":
-        best, base = said["best.objective"], said["base.objective"]
-        return abs(base - best) / abs(base)
-    return _over_seeds(kind, rest, tables)
+    if number.isdecimal() and kind in OF_TRIALS:
+        return OF_TRIALS[kind](t, int(number), path)
+    return OF_RUNS[kind](t, rest) if kind in OF_RUNS else None
 
 
-def _of_trial(kind: str, rest: str, tables: Tables, said: dict[str, float]) -> float | None:
+def _objective(t: Tables, number: int, path: str) -> float | None:
+    return t.value(number)
+
+
+def _epochs(t: Tables, number: int, path: str) -> float:
+    return float(t.trials[number]["epochs"])
+
+
+def _configured(t: Tables, number: int, path: str) -> float:
+    return float(t.parameters(number)[path])
+
+
+def _began(t: Tables, number: int, path: str) -> float:
+    return float(t.trials[number]["verdict_epoch"])
+
+
+def _confirmation(t: Tables, number: int, what: str) -> float:
+    return float(t.over_seeds[number][what])
+
+
+def _pair(t: Tables, a: int, rest: str) -> float | tuple[float, float]:
+    other, _, what = rest.partition(".")
+    rows, b = t.over_seeds, int(other)
+    if what == "difference":
+        return float(rows[a]["median"] - rows[b]["median"])
+    low, high = interval_of(t, a, b)
+    ends = (low, high) if t.sign > 0 else (_turned(high), _turned(low))
+    return ends[what == "high"]
+
+
+def _turned(end: tuple[float, float]) -> tuple[float, float]:
+    return -end[1], -end[0]
+
+
+OF_TRIALS: dict[str, Callable[[Tables, int, str], float | tuple[float, float] | None]] = {
+    "objective": _objective,
+    "epochs": _epochs,
+    "config": _configured,
+    "began": _began,
+    "seeds": _confirmation,
+    "pair": _pair,
+}
+
+
+def _of_best(t: Tables, rest: str) -> float | None:
+    if rest in ("number", "configuration"):
+        return t.best
+    return t.value(t.best) if rest == "objective" else float(t.parameters(t.best)[rest])
+
+
+def _of_base(t: Tables, rest: str) -> float | None:
+    assert t.base is not None
     if rest == "number":
-        scored = {n: tables.best_value(n) for n in tables.search}
-        known = {n: v for n, v in scored.items() if v is not None}
-        value = tables.best_value(int(said[f"{kind}.number"]))
-        is_end = value in (min(known.values()), max(known.values()))
-        return said[f"{kind}.number"] if kind == "base" or is_end else -1.0
-    number = int(said.get(f"{kind}.number", said.get("best.configuration", -1)))
-    if rest == "configuration":
-        return None
-    return tables.best_value(number) if rest == "objective" else tables.parameters(number)[rest]
+        return t.base
+    return t.value(t.base) if rest == "objective" else float(t.parameters(t.base)[rest])
 
 
-def _counted(kind: str, rest: str, tables: Tables, said: dict[str, float]) -> float | None:
-    rows = list(tables.search.values())
-    verdicts = Counter(row["verdict"] for row in rows if row["verdict"])
-    if kind == "status":
-        return sum(row["status"] == rest for row in tables.trials.values())
-    if kind == "verdicts":
-        return verdicts[rest]
-    if kind == "failures":
-        return _in_region(rest, tables)
-    values = [float(row["objective"]) for row in rows if row["objective"]]
-    best = said.get("best.objective", 0.0)
+def _gain(t: Tables, rest: str) -> float | None:
+    best, base = t.value(t.best), _of_base(t, "objective")
+    return None if best is None or not base else t.sign * (base - best) / abs(base)
+
+
+def _counted(t: Tables, rest: str) -> float | None:
+    counts, best = verdicts(t), t.value(t.best)
+    values = [v for n in t.search if (v := t.value(n)) is not None]
     found = {
-        "judged": sum(verdicts.values()),
-        "unhealthy": sum(verdicts.values()) - verdicts["healthy"],
-        "without_objective": len(rows) - len(values),
-        "near": sum(abs(v - best) <= 0.1 * abs(best) for v in values) - 1,
+        "count": len(t.trials),
+        "judged": counts.total(),
+        "unhealthy": counts.total() - counts["healthy"],
+        "without_objective": len(t.search) - len(values),
+        "near": sum(abs(v - (best or 0)) <= 0.1 * abs(best or 0) for v in values) - 1,
     }
     return found.get(rest)
 
 
-def _in_region(rest: str, tables: Tables) -> float | None:
-    """``<path>.<part>.<failed|trials>``, where a part is a choice or ``low to high``."""
+def _in_region(t: Tables, rest: str) -> float | None:
+    """``<path>.<part>.<failed|trials>``."""
     region, _, what = rest.rpartition(".")
-    for path in tables.parameters(next(iter(tables.search))):
-        if not region.startswith(f"{path}."):
-            continue
-        part = region.removeprefix(f"{path}.")
-        low, between, high = part.partition(" to ")
-        inside = []
-        for number, row in tables.search.items():
-            value = tables.parameters(number).get(path)
-            if between and isinstance(value, int | float):
-                # Bounds are rounded to two digits where they are shown.
-                if float(low) * 0.97 <= value <= float(high) * 1.03 and row["verdict"]:
-                    inside.append(row["verdict"])
-            elif str(value) == part and row["verdict"]:
-                inside.append(row["verdict"])
-        if between:
-            return None
-        return len(inside) if what == "trials" else sum(v != "healthy" for v in inside)
-    return None
+    path = next(path for path in t.space if region.startswith(f"{path}."))
+    _, inside = part(t, path, region.removeprefix(f"{path}."))
+    return inside.total() if what == "trials" else inside.total() - inside["healthy"]
 
 
-def _seconds(kind: str, rest: str, tables: Tables) -> float:
-    sums = {
-        "training": math.fsum(row["train_s"] or 0.0 for row in tables.epochs),
-        "evaluation": math.fsum(row["eval_s"] or 0.0 for row in tables.epochs),
-    }
-    wall = math.fsum(float(row["wall_s"] or 0.0) for row in tables.trials.values())
-    sums["overhead"] = max(0.0, wall - sum(sums.values()))
-    return sums[rest] if kind == "seconds" else sums[rest] / sum(sums.values())
+def _share_of_seconds(t: Tables, rest: str) -> float:
+    spent = seconds(t)
+    return spent[rest] / sum(spent.values())
 
 
-def _over_seeds(kind: str, rest: str, tables: Tables) -> float | None:
-    if kind != "seeds":
-        return None
-    number, _, what = rest.partition(".")
-    if not number.isdecimal() or what not in ("seeds", "failure_rate", "median"):
-        return None
-    rows = [
-        r for r in tables.trials.values() if r["confirms"] and float(r["confirms"]) == int(number)
-    ]
-    ended = [row for row in rows if row["status"] in ("completed", "diverged", "failed")]
-    good = [float(r["objective"]) for r in ended if r["status"] == "completed" and r["objective"]]
-    failed = len(ended) - len(good)
-    if what == "seeds":
-        return len(ended)
-    if what == "failure_rate":
-        return failed / len(ended)
-    return None if failed else statistics.median(good)
+def _importance(t: Tables, rest: str) -> float | None:
+    if rest == "trials":
+        return len(at_first_rung(t))
+    path = rest.removesuffix(".trials")
+    return importances(t)[path][1 if rest.endswith(".trials") else 0]
 
 
-def shows(shown: str, value: float) -> bool:
-    """Whether a shown number is its value, rounded as the report says it rounds."""
-    text = shown.replace(",", "").replace("−", "-").strip()
-    if text.endswith("%"):
-        share = text.removesuffix("%")
-        if share[0] in "<>":
-            return value < 0.01 if share[0] == "<" else value > 0.99
-        return abs(float(share) / 100 - value) <= 0.00501
-    for unit, seconds in (("min", 60.0), ("s", 1.0), ("h", 3600.0)):
-        if text.endswith(f" {unit}"):
-            told = float(text.removesuffix(unit)) * seconds
-            return math.isclose(told, value, rel_tol=0.006, abs_tol=0.06 * seconds)
-    return math.isclose(float(text), value, rel_tol=5.1e-4, abs_tol=1e-12)
+def _over_seeds(t: Tables, rest: str) -> float | tuple[float, float]:
+    """The answer's own numbers over seeds."""
+    who, _, what = rest.partition(".")
+    rows = t.over_seeds
+    if who in ("best", "base"):
+        return float(rows[t.best if who == "best" else t.base or 0][what])
+    if who == "told_apart":
+        apart = [told_apart(t, t.best, other) for other in rows if other != t.best]
+        return apart.count(True), apart.count(True) + apart.count(None)
+    return len(rows) - 1 if who == "others" else min(row["seeds"] for row in rows.values())
+
+
+OF_RUNS: dict[str, Callable[[Tables, str], float | tuple[float, float] | None]] = {
+    "best": _of_best,
+    "base": _of_base,
+    "gain": _gain,
+    "trials": _counted,
+    "epochs": lambda t, rest: len(t.epochs),
+    "table": lambda t, rest: min(1000, len(t.trials)),
+    "status": lambda t, rest: sum(row["status"] == rest for row in t.trials.values()),
+    "verdicts": lambda t, rest: verdicts(t)[rest],
+    "failures": _in_region,
+    "seconds": lambda t, rest: seconds(t)[rest],
+    "share": _share_of_seconds,
+    "importance": _importance,
+    "features": lambda t, rest: float(t.measured[rest]),
+    "seeds": _over_seeds,
+}
 
 
 def _wrong_curves(page: Page, tables: Tables) -> Iterator[str]:
@@ -224,8 +209,48 @@ def _wrong_curves(page: Page, tables: Tables) -> Iterator[str]:
                 continue
             for epoch, value in zip(curves["epoch"], values, strict=True):
                 expected = by_trial[int(number)][epoch][name]
-                expected = None if expected is None or math.isnan(expected) else expected
+                expected = None if expected is None or math.isnan(expected) else float(expected)
                 if (value is None) != (expected is None):
                     yield f"trial {number}, epoch {epoch}, {name}: {value}, not {expected}"
                 elif value is not None and not math.isclose(value, expected, rel_tol=6e-5):
                     yield f"trial {number}, epoch {epoch}, {name}: {value}, not {expected}"
+
+
+def _wrong_details(page: Page, t: Tables) -> Iterator[str]:
+    """What a row of the table opens."""
+    for number, trial in page.data["data"]["trials"].items():
+        row, facts = t.trials[int(number)], dict(trial["facts"])
+        for path, text in trial["parameters"]:
+            value = t.parameters(int(number))[path]
+            if text != ("null" if value is None else value) and not shows_exactly(text, value):
+                yield f"trial {number}, {path}: {text}, not {value}"
+        known = {
+            "best objective": row["objective"],
+            "last objective": row["last_objective"],
+            "at epoch": row["best_epoch"],
+            "repeats trial": row["confirms"],
+            "ran for": row["wall_s"],
+        }
+        for name, cell in known.items():
+            if cell and not shows(str(facts.pop(name)), float(cell)):
+                yield f"trial {number}, {name}: not {cell}"
+        began = f"epoch {row['verdict_epoch'].removesuffix('.0')}"
+        quoted = {
+            "in which it began": began,
+            "seed": row["seed"],
+            "worker": row["worker"],
+            "started": row["started_at"][:19].replace("T", " "),
+        }
+        for name, said in quoted.items():
+            if said and facts.pop(name, "") != said:
+                yield f"trial {number}, {name}: not {said}"
+        if rest := [name for name, said in facts.items() if NUMBER.search(said)]:
+            if rest != ["checkpoint"]:
+                yield f"trial {number}: nobody recomputes {rest}"
+
+
+def shows_exactly(text: str, value: Any) -> bool:
+    """A value to be copied has all its digits."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return text == (str(value).lower() if isinstance(value, bool) else str(value))
+    return float(text.replace(",", "")) == value

@@ -244,7 +244,7 @@ def test_hostile_text_stands_as_text(chromium: Any, tmp_path: Path) -> None:
 KINDS: dict[str, tuple[dict[str, Any], str]] = {
     "empty": ({"trials": 0}, "There is no answer"),
     "one": ({"trials": 1}, "One trial alone says nothing of chance"),
-    "diverged": ({"fault": "diverged"}, "12 of 12 trials, most often diverged"),
+    "diverged": ({"fault": "diverged"}, "All 12 trials ended as diverged"),
     "null": ({"null": "coverage"}, "No trial has a coverage"),
     "no value": ({"null": "objective"}, "There is no answer"),
     "no labels": ({"labels": False}, "No trial has a count of modes"),

@@ -1,13 +1,17 @@
 """The commands: where a report goes, what it leaves alone, what a dashboard needs."""
 
 import json
+import os
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -112,29 +116,75 @@ def test_a_dashboard_says_what_it_needs(tmp_path: Path) -> None:
         )
 
 
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@contextmanager
+def served(root: Path, *options: str) -> "Iterator[tuple[str, subprocess.Popen[bytes]]]":
+    """A dashboard of a run, until it is told to end; then nothing of it is left."""
+    port = free_port()
+    command = [sys.executable, "-m", "gantune", "dashboard", str(root), *options]
+    server = subprocess.Popen([*command, "--port", str(port)], stderr=subprocess.DEVNULL)
+    try:
+        yield f"http://127.0.0.1:{port}", server
+        with socket.socket() as elsewhere, pytest.raises(OSError):
+            # Another address of this very machine: only one that listens on all would answer.
+            elsewhere.connect(("127.0.0.2", port))
+    finally:
+        server.terminate()
+        server.wait(30)
+    with socket.socket() as gone, pytest.raises(OSError):
+        gone.connect(("127.0.0.1", port))
+
+
 @pytest.mark.slow
 def test_tensorboard_is_served_to_this_machine_only(tmp_path: Path) -> None:
     root = make_run(tmp_path / "made", trials=1)
     (root / "tensorboard").mkdir()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "gantune", "dashboard", str(root), "--tensorboard"]
-    server = subprocess.Popen([*command, "--port", str(port)], stderr=subprocess.DEVNULL)
-    try:
-        assert "version" in ask(f"http://127.0.0.1:{port}/data/environment", server)
-    finally:
-        server.terminate()
-        server.wait(30)
+    with served(root, "--tensorboard") as (url, server):
+        assert "version" in ask(f"{url}/data/environment", server)
 
 
-def ask(url: str, server: "subprocess.Popen[bytes]") -> dict[str, object]:
+@pytest.mark.slow
+def test_optuna_dashboard_shows_the_trials_of_a_copy(tmp_path: Path) -> None:
+    if find_spec("optuna_dashboard") is None:
+        assert not os.environ.get("CI"), "pip install '.[dev]'"
+        pytest.skip("needs optuna-dashboard")
+    root = make_run(tmp_path / "made", trials=7)
+    before = (root / "optuna.journal").read_bytes()
+    with served(root) as (url, server):
+        studies = ask(f"{url}/api/studies", server)["study_summaries"]
+        assert [study["study_name"] for study in studies] == ["made"]
+        study = ask(f"{url}/api/studies/{studies[0]['study_id']}", server)
+        shown = {trial["number"]: trial for trial in study["trials"]}
+        table = gantune.load(root).trials
+        assert sorted(shown) == list(table["number"])
+        first = {p["name"]: p["param_external_value"] for p in shown[0]["params"]}
+        rate = table["config.optimizer.generator.lr"].iloc[0]
+        assert float(first["optimizer.generator.lr"]) == pytest.approx(rate)
+        assert shown[0]["values"] == [pytest.approx(table["objective"].iloc[0])]
+        note = {"body": "clicked", "version": 1}
+        request = urllib.request.Request(
+            f"{url}/api/studies/{studies[0]['study_id']}/note",
+            json.dumps(note).encode(),
+            {"Content-Type": "application/json"},
+            method="PUT",
+        )
+        urllib.request.urlopen(request, timeout=5).close()
+    # What is done there stays there.
+    assert (root / "optuna.journal").read_bytes() == before
+
+
+def ask(url: str, server: "subprocess.Popen[bytes]") -> dict[str, Any]:
     """The answer of a server that is starting."""
     for _ in range(600):
         assert server.poll() is None
         try:
             with urllib.request.urlopen(url, timeout=5) as answer:
-                found: dict[str, object] = json.loads(answer.read())
+                found: dict[str, Any] = json.loads(answer.read())
                 return found
         except OSError:
             time.sleep(0.2)
