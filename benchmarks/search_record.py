@@ -44,8 +44,8 @@ class Task(NamedTuple):
 
 
 TASKS = {
-    "digits": Task("lr_beta.yaml", 60, 140, 100, 24 * 40),
-    "grid": Task("mode_coverage_grid.yaml", 100, 51, 51, 16 * 20),
+    "digits": Task("lr_beta.yaml", 60, 200, 100, 24 * 40),
+    "grid": Task("mode_coverage_grid.yaml", 100, 140, 80, 16 * 20),
 }
 
 

@@ -6,11 +6,11 @@ import numpy as np
 from search_figures import (
     Interval,
     Search,
-    Statistic,
+    geometric_mean,
     matrix,
     paired_bootstrap,
-    ratio_at,
-    ratio_overall,
+    ratios_at,
+    ratios_overall,
     share_of_epochs,
 )
 from search_surrogate import Answer
@@ -38,8 +38,9 @@ class Findings:
 
     def ratio(self, other: str, epochs: int | None = None, arm: str = "gantune") -> Interval:
         """The best of an arm over another's, after so many epochs or over all of them."""
-        statistic: Statistic = ratio_at(epochs) if epochs else ratio_overall
-        return paired_bootstrap(statistic, [self.best[arm], self.best[other]])
+        pair = self.best[arm], self.best[other]
+        ratios = ratios_at(epochs, *pair) if epochs else ratios_overall(*pair)
+        return paired_bootstrap(geometric_mean, [ratios])
 
 
 def arms_table(found: Findings) -> list[str]:

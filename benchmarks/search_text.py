@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from search_figures import RESAMPLES, Search
+from search_figures import RESAMPLES, Search, matrix
 from search_plot import Panel, draw
 from search_record import TASKS, task_study
 from search_surrogate import FOLDS, TREES, Recorded, held_out, read_recorded
@@ -97,27 +97,18 @@ SURROGATE_AT = {"digits": (1, 5, 15, 40), "grid": (8, 16, 20)}
 
 def write_report(folder: Path, searches: Sequence[Search], machine: str) -> None:
     """Writes the report and its figure beside the tables that it is made of."""
-    found = {name: Findings(searches, name, "simulated") for name in TASKS}
-    trained = Findings(searches, "digits", "trained")
     recorded = {name: read_recorded(folder / f"{name}.parquet") for name in TASKS}
     text = TEXT.format(
-        answers=_answers(found, trained),
-        trained_seeds=trained.seeds,
-        trained_budget=trained.budget,
-        trained=_lines(arms_table(trained))
-        + "\n\n"
-        + _lines(ratios_table(trained, ("by hand", "random")))
-        + "\n\n"
-        + _lines(seeds_table(trained)),
-        simulated_seeds=found["digits"].seeds,
-        simulated="\n\n".join(_simulated(name, found[name]) for name in TASKS),
+        **found_text(searches),
         machine=machine,
         digits_rounds=TASKS["digits"].rounds,
         grid_rounds=TASKS["grid"].rounds,
         digits_budget=TASKS["digits"].budget,
         grid_budget=TASKS["grid"].budget,
         recorded=" and ".join(_recorded(name, recorded[name]) for name in TASKS),
-        floors="; ".join(_floors(name, found[name], recorded[name]) for name in TASKS),
+        floors="; ".join(
+            _floors(name, Findings(searches, name, "simulated"), recorded[name]) for name in TASKS
+        ),
         resamples=f"{RESAMPLES:,}",
         no_worse=NO_WORSE,
         folds=FOLDS,
@@ -125,7 +116,26 @@ def write_report(folder: Path, searches: Sequence[Search], machine: str) -> None
         surrogate="\n\n".join(_surrogate(name, recorded[name]) for name in TASKS),
     )
     (folder / "README.md").write_text(text, encoding="utf-8")
-    (folder / "curves.svg").write_text(_figure(found, trained), encoding="utf-8")
+    (folder / "curves.svg").write_text(figure(searches), encoding="utf-8")
+
+
+def found_text(searches: Sequence[Search]) -> dict[str, str]:
+    """What of the report the searches alone decide, by its place in the text."""
+    found = {name: Findings(searches, name, "simulated") for name in TASKS}
+    trained = Findings(searches, "digits", "trained")
+    tables = (
+        arms_table(trained),
+        ratios_table(trained, ("by hand", "random")),
+        seeds_table(trained),
+    )
+    return {
+        "answers": _answers(found, trained),
+        "trained_seeds": str(trained.seeds),
+        "trained_budget": str(trained.budget),
+        "trained": "\n\n".join(map(_lines, tables)),
+        "simulated_seeds": str(found["digits"].seeds),
+        "simulated": "\n\n".join(_simulated(name, found[name]) for name in TASKS),
+    }
 
 
 def _answers(found: dict[str, Findings], trained: Findings) -> str:
@@ -178,14 +188,17 @@ def _surrogate(name: str, recorded: Recorded) -> str:
     return f"`{name}`:\n\n{_lines(surrogate_table(answers, SURROGATE_AT[name]))}"
 
 
-def _figure(found: dict[str, Findings], trained: Findings) -> str:
-    panels = {"digits, real training": (trained, "Fréchet distance")}
-    units = {"digits": "Fréchet distance", "grid": "mode_kl"}
-    panels |= {f"{name}, simulated": (found[name], units[name]) for name in TASKS}
+def figure(searches: Sequence[Search]) -> str:
+    """The curves of the searches that the report is about, as SVG."""
+    panels = {
+        "digits, real training": ("digits", "trained", "Fréchet distance"),
+        "digits, simulated": ("digits", "simulated", "Fréchet distance"),
+        "grid, simulated": ("grid", "simulated", "mode_kl"),
+    }
     return draw(
         [
-            Panel(title, unit, {arm: findings.best[arm] for arm in DRAWN})
-            for title, (findings, unit) in panels.items()
+            Panel(title, unit, {arm: matrix(searches, task, kind, arm) for arm in DRAWN})
+            for title, (task, kind, unit) in panels.items()
         ]
     )
 
