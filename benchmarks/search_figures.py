@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-RESAMPLES = 10_000
+RESAMPLES = 4_000
 
 Statistic = Callable[..., float]
 """(arrays of which each has a row for each seed) -> a number."""

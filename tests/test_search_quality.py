@@ -27,7 +27,7 @@ from search_figures import (
 from search_plot import Panel, draw
 from search_slots import Spent, simulate
 from search_surrogate import Curve, Recorded, Surrogate
-from search_tables import rank_correlation
+from search_tables import early_table, rank_correlation
 from search_text import figure, found_text
 
 from gantune.api import Silent
@@ -273,6 +273,17 @@ def test_a_picture_has_a_line_and_a_band_for_each_search() -> None:
     assert "<digits>" in [text.text for text in root.iter(f"{svg}text")]
 
 
+def test_early_epochs_against_the_end() -> None:
+    # Ends 1 to 20; at epoch 1 the two that end best are first and last, the others in their order.
+    early = [0.0, 99.0, *(float(n) for n in range(1, 19))]
+    curves = [Curve((first, float(end))) for end, first in enumerate(early, 1)]
+    curves[0] = Curve((1.5, 0.5))
+    found = early_table(Recorded([{}] * 20, curves, "none"), (1, 2), 4)
+    assert [line.split(" | ")[-1] for line in found[2:]] == ["50% |", "100% |"]
+    assert found[3].startswith("| 2 | 1.00 |")
+
+
+@pytest.mark.slow
 def test_the_report_is_that_of_its_tables() -> None:
     folder = Path(__file__).parent.parent / "reports" / "search_quality"
     searches, machine = read_searches(folder / "searches.parquet")
