@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-RESAMPLES = 10_000
+RESAMPLES = 4_000
 
 Statistic = Callable[..., float]
-"""(a matrix of best objectives per search: seeds x epochs) -> a number."""
+"""(arrays of which each has a row for each seed) -> a number."""
 
 
 class Search(NamedTuple):
@@ -85,8 +85,8 @@ def paired_bootstrap(
     """A statistic and its percentile interval, seeds drawn with replacement.
 
     Args:
-        statistic: Of one matrix per search.
-        searches: Each seeds x epochs; row k of all of them is of the same seed, and is drawn
+        statistic: Of all the arrays.
+        searches: One or more arrays; row k of all of them is of the same seed, and is drawn
             together.
         resamples: How often.
     """
@@ -104,15 +104,24 @@ def share_of_epochs(ours: np.ndarray, other: np.ndarray) -> float:
     return float(np.argmax(reached) + 1) / other.shape[1] if reached.any() else float("inf")
 
 
-def ratio_at(epochs: int) -> Statistic:
-    """Our best over the other's after so many epochs: geometric mean of the pairs."""
-
-    def ratio(ours: np.ndarray, other: np.ndarray) -> float:
-        return float(np.exp(np.log(ours[:, epochs - 1] / other[:, epochs - 1]).mean()))
-
-    return ratio
+def ratios_at(epochs: int, ours: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Our best over the other's after so many epochs, of each pair."""
+    ratios: np.ndarray = ours[:, epochs - 1] / other[:, epochs - 1]
+    return ratios
 
 
-def ratio_overall(ours: np.ndarray, other: np.ndarray) -> float:
-    """Our best over the other's: geometric mean over pairs and epochs."""
-    return float(np.exp(np.log(ours / other).mean()))
+def ratios_overall(ours: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Our best over the other's, of each pair: geometric mean over epochs.
+
+    Over the epochs from which on both of a pair have found anything.
+    """
+    have = np.isfinite(ours) & np.isfinite(other)
+    logs = np.log(ours, out=np.zeros_like(ours), where=have)
+    logs -= np.log(other, out=np.zeros_like(other), where=have)
+    ratios: np.ndarray = np.exp(logs.sum(axis=1) / have.sum(axis=1))
+    return ratios
+
+
+def geometric_mean(values: np.ndarray) -> float:
+    """Of positive values."""
+    return float(np.exp(np.log(values).mean()))

@@ -45,7 +45,7 @@ class Task(NamedTuple):
 
 TASKS = {
     "digits": Task("lr_beta.yaml", 60, 140, 100, 24 * 40),
-    "grid": Task("mode_coverage_grid.yaml", 100, 51, 51, 16 * 20),
+    "grid": Task("mode_coverage_grid.yaml", 100, 119, 80, 16 * 20),
 }
 
 
@@ -92,7 +92,7 @@ def write_trials(name: str, folder: Path, path: Path) -> None:
     """Writes every epoch of the recorded trials that have ended as one Parquet file."""
     paths = RunPaths(folder / name)
     with hold_lock(paths.lock):
-        ledger = Ledger(paths)
+        ledger = Ledger(paths, task_study(TASKS[name]))
         ledger.close()
     rows = [record for number in sorted(ledger.ends) for record in ledger.records[number]]
     parameters = [json.loads(ledger.starts[row["number"]]["parameters"]) for row in rows]

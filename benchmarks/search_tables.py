@@ -6,14 +6,14 @@ import numpy as np
 from search_figures import (
     Interval,
     Search,
-    Statistic,
+    geometric_mean,
     matrix,
     paired_bootstrap,
-    ratio_at,
-    ratio_overall,
+    ratios_at,
+    ratios_overall,
     share_of_epochs,
 )
-from search_surrogate import Answer
+from search_surrogate import Answer, Recorded
 
 NO_WORSE = 1.05
 """A best objective that is at most so many times the other's is no worse."""
@@ -38,8 +38,9 @@ class Findings:
 
     def ratio(self, other: str, epochs: int | None = None, arm: str = "gantune") -> Interval:
         """The best of an arm over another's, after so many epochs or over all of them."""
-        statistic: Statistic = ratio_at(epochs) if epochs else ratio_overall
-        return paired_bootstrap(statistic, [self.best[arm], self.best[other]])
+        pair = self.best[arm], self.best[other]
+        ratios = ratios_at(epochs, *pair) if epochs else ratios_overall(*pair)
+        return paired_bootstrap(geometric_mean, [ratios])
 
 
 def arms_table(found: Findings) -> list[str]:
@@ -104,6 +105,28 @@ def surrogate_table(answers: Sequence[Answer], epochs: Sequence[int]) -> list[st
         middle = rank_correlation(true, np.median(given, axis=1))
         factor = float(np.exp(np.median(np.abs(np.log(given / true[:, None])))))
         lines.append(f"| {epoch} | {one:.2f} | {middle:.2f} | {factor:.2f} |")
+    return lines
+
+
+def early_table(recorded: Recorded, rungs: Sequence[int], factor: int) -> list[str]:
+    """How far the recorded trials' first epochs tell which of them end well.
+
+    Args:
+        recorded: Trials, all of the same length.
+        rungs: Epochs at which one could decide.
+        factor: One trial in this many would go on.
+    """
+    lines = [
+        f"| epoch | rank correlation with the end | of the best tenth, the best 1/{factor} has |",
+        "|---" * 3 + "|",
+    ]
+    length = max(len(curve.objectives) for curve in recorded.curves)
+    end = np.array([curve.best(length) for curve in recorded.curves])
+    top = np.argsort(end)[: len(end) // 10]
+    for epoch in rungs:
+        early = np.array([curve.best(epoch) for curve in recorded.curves])
+        kept = float(np.mean(early[top] <= np.sort(early)[len(early) // factor - 1]))
+        lines.append(f"| {epoch} | {rank_correlation(early, end):.2f} | {kept:.0%} |")
     return lines
 
 

@@ -15,10 +15,11 @@ from search_arms import ByHand, Gantune, Running, effective, tune_space
 from search_figures import (
     Search,
     best_so_far,
+    geometric_mean,
     matrix,
     paired_bootstrap,
-    ratio_at,
-    ratio_overall,
+    ratios_at,
+    ratios_overall,
     read_searches,
     share_of_epochs,
     write_searches,
@@ -26,7 +27,8 @@ from search_figures import (
 from search_plot import Panel, draw
 from search_slots import Spent, simulate
 from search_surrogate import Curve, Recorded, Surrogate
-from search_tables import rank_correlation
+from search_tables import early_table, rank_correlation
+from search_text import figure, found_text
 
 from gantune.api import Silent
 from gantune.checks import search_space
@@ -219,11 +221,14 @@ def test_the_bootstrap_draws_seeds_in_pairs() -> None:
     logs = np.log([1, 2, 8])
     # All 27 draws, each as likely as any other.
     every = sorted(np.exp(np.mean(draw)) for draw in product(logs, repeat=3))
-    found = paired_bootstrap(ratio_at(1), [ours, other])
+    found = paired_bootstrap(geometric_mean, [ratios_at(1, ours, other)])
     assert found.value == pytest.approx(16 ** (1 / 3))
     assert (found.low, found.high) == pytest.approx((every[0], every[-1]))  # 1/27 > 2.5%
     # What differs between seeds and not between searches is not in the interval.
-    assert paired_bootstrap(ratio_at(1), [ours, 2 * ours]) == pytest.approx((0.5, 0.5, 0.5))
+    halved = ratios_at(1, ours, 2 * ours)
+    assert paired_bootstrap(geometric_mean, [halved]) == pytest.approx((0.5, 0.5, 0.5))
+    # Rows of several arrays are drawn together.
+    assert paired_bootstrap(lambda a, b: float((b - a).sum()), [ours, ours]).high == 0
 
 
 def test_epochs_until_the_others_last_median() -> None:
@@ -232,7 +237,13 @@ def test_epochs_until_the_others_last_median() -> None:
     assert share_of_epochs(ours, other) == 3 / 4  # medians 9, 5, 4, 4 against 4
     assert share_of_epochs(other, other) == 1
     assert share_of_epochs(other, ours - 1) == math.inf
-    assert ratio_overall(ours, ours * 3) == pytest.approx(1 / 3)
+    assert ratios_overall(ours, ours * 3) == pytest.approx(1 / 3)
+
+
+def test_nothing_found_yet_is_no_ratio() -> None:
+    ours, other = np.array([[math.inf, 2.0, 2.0, 1.0]]), np.array([[math.inf, math.inf, 1.0, 2.0]])
+    assert ratios_overall(ours, other) == pytest.approx([1.0])  # sqrt(2 / 1 * 1 / 2)
+    assert ratios_overall(ours[:, 2:], other[:, 2:] / 2) == pytest.approx([2.0])
 
 
 def test_searches_are_read_as_they_were_written(tmp_path: Path) -> None:
@@ -260,3 +271,24 @@ def test_a_picture_has_a_line_and_a_band_for_each_search() -> None:
     svg = "{http://www.w3.org/2000/svg}"
     assert len(root.findall(f".//{svg}polyline")) == len(root.findall(f".//{svg}polygon")) == 2
     assert "<digits>" in [text.text for text in root.iter(f"{svg}text")]
+
+
+def test_early_epochs_against_the_end() -> None:
+    # Ends 1 to 20; at epoch 1 the two that end best are first and last, the others in their order.
+    early = [0.0, 99.0, *(float(n) for n in range(1, 19))]
+    curves = [Curve((first, float(end))) for end, first in enumerate(early, 1)]
+    curves[0] = Curve((1.5, 0.5))
+    found = early_table(Recorded([{}] * 20, curves, "none"), (1, 2), 4)
+    assert [line.split(" | ")[-1] for line in found[2:]] == ["50% |", "100% |"]
+    assert found[3].startswith("| 2 | 1.00 |")
+
+
+@pytest.mark.slow
+def test_the_report_is_that_of_its_tables() -> None:
+    folder = Path(__file__).parent.parent / "reports" / "search_quality"
+    searches, machine = read_searches(folder / "searches.parquet")
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    assert machine in text
+    for part, found in found_text(searches).items():
+        assert found in text, part
+    assert (folder / "curves.svg").read_text(encoding="utf-8") == figure(searches)

@@ -24,4 +24,6 @@ class StudyScheduler(FIFOScheduler):
         goes_on = self._conductor.observe(
             result["number"], result["records"], result["steps"], result["worker"]
         )
+        for rows in (result["records"], result["steps"]):
+            rows.clear()  # Tune keeps every trial's last result for as long as it runs
         return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
