@@ -12,8 +12,9 @@ stage can be recomputed from the ones before it, so a crash between any two lose
 
 import json
 import threading
+from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from optuna.trial import Trial
 from pydantic import ValidationError
@@ -34,23 +35,12 @@ from gantune.tuning.confirm import Repeat, due, repeat_of
 from gantune.tuning.failure import failure_of
 from gantune.tuning.judge import Judge
 from gantune.tuning.ledger import Ledger
+from gantune.tuning.observer import Observer
 from gantune.tuning.outcome import Outcome
 from gantune.tuning.prior import as_frozen, read_prior
 from gantune.tuning.requests import Requests
 from gantune.tuning.sampler import Seeded
 from gantune.tuning.specs import make_spec
-
-
-class Observer(Protocol):
-    """Hears what happens, once it is on disk, to show it or to write it elsewhere."""
-
-    def resumed(self, rows: Sequence[dict[str, Any]]) -> None: ...
-
-    def began(self, spec: TrialSpec) -> None: ...
-
-    def recorded(self, number: int, records: Sequence[Record], steps: Sequence[Record]) -> None: ...
-
-    def ended(self, number: int, row: dict[str, Any]) -> None: ...
 
 
 class Conductor:
@@ -75,6 +65,7 @@ class Conductor:
         self.requests = Requests(self.paths)
         self._workers: dict[int, str] = {}
         self._ended_by_hand: dict[int, Outcome] = {}
+        self._losses: Counter[int] = Counter()
         self.failed_fast = False
         self._waiting = self._replay()
         self._observer.resumed(list(self.ledger.ends.values()))
@@ -248,6 +239,17 @@ class Conductor:
             self._ended_by_hand[number] = Outcome("stopped", "budget")
         return number in self._ended_by_hand
 
+    @property
+    def has_lost(self) -> bool:
+        """Whether trials wait to be taken up again that have run in this session."""
+        return bool(self._waiting) and not (self.halted or self.requests.end_all)
+
+    def take_up_again(self, number: int) -> None:
+        """Lets a trial wait for another attempt, if it has one left."""
+        self._losses[number] += 1
+        if self._losses[number] <= self.study.max_failures:
+            self._waiting.append(number)
+
     def give_up(self, number: int, error: str) -> None:
         """Lets a trial end as failed that another attempt would not help."""
         self._ended_by_hand[number] = Outcome("failed", error=error)
@@ -261,7 +263,7 @@ class Conductor:
 
     def finish(self, number: int, *, failed: bool) -> None:
         """Ends a trial: end row, then Optuna. What the records say outranks ``failed``."""
-        if self.fatal:
+        if self.fatal or number in self._waiting:
             return
         try:
             outcome = self._outcome(number, failed=failed)

@@ -18,8 +18,9 @@ from gantune.records import compact
 from gantune.runinfo import RunStatus, end_session, read_info
 from gantune.storage import write_atomically
 from gantune.study import Study
-from gantune.tuning.conductor import Conductor, Observer
+from gantune.tuning.conductor import Conductor
 from gantune.tuning.extension import dumped
+from gantune.tuning.observer import Observer
 from gantune.tuning.prior import Prior
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from gantune.pictures import pngs_to_animation
 from gantune.storage import write_atomically
 from gantune.study import Study
 from gantune.trial import Record, TrialSpec
-from gantune.tuning.conductor import Observer
 from gantune.tuning.lifecycle import MakeProgress
+from gantune.tuning.observer import Observer
 
 
 class Animations:

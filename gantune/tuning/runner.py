@@ -214,6 +214,8 @@ def _drive(
                     conductor.give_up_unfinished(lost)
                 if conductor.remaining:
                     _fit(conductor, materials, slots)
+                while conductor.has_lost:
+                    _fit(conductor, materials, slots)
         return finish_run(conductor, paths.root)
 
 
@@ -238,7 +240,7 @@ def _fit(conductor: Conductor, materials: "Materials", slots: int) -> None:
         tune_config=tune.TuneConfig(
             search_alg=StudySearcher(conductor),
             scheduler=StudyScheduler(conductor),
-            num_samples=conductor.remaining,
+            num_samples=-1,  # until the searcher has no more
             # It is also how far Tune asks ahead: more than the slots would ask with less known.
             max_concurrent_trials=slots,
             reuse_actors=True,

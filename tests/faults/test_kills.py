@@ -27,6 +27,9 @@ pytestmark = pytest.mark.slow
 
 TRIALS, EPOCHS, KILLS = 12, 40, 3
 
+WORKERS = ("ray::StudyTrain", "ray::ResourceTr")
+"""How Ray calls its processes of actors, between calls and within one."""
+
 OPTIONS = [f"train.epochs={EPOCHS}", "train.steps_per_epoch=60", f"budget.trials={TRIALS}"]
 
 
@@ -86,7 +89,7 @@ def kill_study(**sections: Any) -> Study:
 def workers() -> list[psutil.Process]:
     """The processes of actors of Rays that this process has started."""
     children = psutil.Process().children(recursive=True)
-    return [process for process in children if process.name().startswith("ray::StudyTrain")]
+    return [process for process in children if process.name().startswith(WORKERS)]
 
 
 @contextmanager
@@ -137,7 +140,7 @@ def test_an_orphan_that_wakes_in_the_next_session_takes_nothing_back(tmp_path: P
     first = start("run", "tiny.yaml", *options, *one, cwd=tmp_path)
     wait_for(lambda: epochs_on_disk(root) > 20)
     children = psutil.Process(first.pid).children(recursive=True)
-    (orphan,) = [p for p in children if p.name().startswith("ray::StudyTrain")]
+    (orphan,) = [p for p in children if p.name().startswith(WORKERS)]
     orphan.send_signal(signal.SIGSTOP)
     left_behind = kill_driver(first)
     seen = epochs_on_disk(root)
