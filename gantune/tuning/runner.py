@@ -1,5 +1,6 @@
 """Runs a study with Ray Tune: from a study to a finished run directory."""
 
+import logging
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -229,6 +230,8 @@ def _fit(conductor: Conductor, materials: "Materials", slots: int) -> None:
     from gantune.tuning.stopper import RunStopper
     from gantune.tuning.trainable import StudyTrainable
 
+    # Of Tune's own snapshots, which nobody reads.
+    logging.getLogger("ray.tune.execution.experiment_state").setLevel(logging.CRITICAL)
     study = conductor.study
     trainable = tune.with_resources(
         tune.with_parameters(StudyTrainable, materials=materials),
