@@ -157,7 +157,10 @@ ONE_TRIAL = ["train.epochs=500", "train.steps_per_epoch=60", "eval.every=50", "s
 
 
 def test_an_orphan_that_wakes_in_the_next_session_takes_nothing_back(tmp_path: Path) -> None:
-    """A worker sleeps through its driver's death and writes what it still has to write."""
+    """A worker sleeps through its driver's death and writes what it still has to write.
+
+    Ray's own process on the node, which would have killed it, dies before.
+    """
     (tmp_path / "tiny.yaml").write_text(TINY)
     options = sets([*ONE_TRIAL, "budget.trials=1"])
     root, one = tmp_path / "runs" / "tiny", ["--concurrency", "1", "--no-report"]
@@ -167,6 +170,7 @@ def test_an_orphan_that_wakes_in_the_next_session_takes_nothing_back(tmp_path: P
     children = psutil.Process(first.pid).children(recursive=True)
     (orphan,) = [p for p in children if p.name().startswith(WORKERS)]
     orphan.send_signal(signal.SIGSTOP)
+    next(p for p in children if p.name() == "raylet").kill()
     left_behind = kill_driver(first)
     seen = epochs_on_disk(root)
     second = start("resume", "tiny", *one, cwd=tmp_path)
