@@ -10,8 +10,8 @@ Order of writes: a worker's ``last`` (with the records) -> steps, epochs -> end 
 stage can be recomputed from the ones before it, so a crash between any two loses nothing.
 """
 
-import json
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,8 +21,6 @@ from pydantic import ValidationError
 from gantune.checks import search_space
 from gantune.pace import equal_length
 from gantune.paths import RunPaths
-from gantune.runinfo import now
-from gantune.seeds import trial_seed
 from gantune.space import propose
 from gantune.starts import start_keys
 from gantune.study import Study, with_values
@@ -39,24 +37,28 @@ from gantune.tuning.outcome import Outcome
 from gantune.tuning.prior import as_frozen, read_prior
 from gantune.tuning.requests import Requests
 from gantune.tuning.sampler import Seeded
-from gantune.tuning.specs import make_spec
+from gantune.tuning.specs import make_spec, start_row
+
+Bring = Callable[[int], None]
 
 
 def _is_here(number: int) -> None:
-    """Nothing has to be brought: all workers write to the run's directory."""
+    """All workers write to the run's directory."""
 
 
 class Conductor:
     """The study's course."""
 
-    def __init__(self, paths: RunPaths, study: Study, observer: Observer) -> None:
-        """Opens a run, new or not; the caller holds its lock."""
+    def __init__(
+        self, paths: RunPaths, study: Study, observer: Observer, bring: Bring = _is_here
+    ) -> None:
+        """Opens a run, new or not; the caller holds its lock. Ended trials' files are brought."""
         # Workers have another working directory.
         self.paths, self.study = RunPaths(paths.root.resolve()), study
         self.fatal: OSError | None = None
         self._observer = observer
         self._interrupted = threading.Event()
-        self._bring: Callable[[int], None] = _is_here
+        self._bring = bring
         self._space = search_space(study)
         prior = as_frozen(read_prior(self.paths), self._space)
         sampler = Seeded(study.sampler, self._space, start_keys(study, self._space), prior)
@@ -69,6 +71,7 @@ class Conductor:
         self.requests = Requests(self.paths)
         self._workers: dict[int, str] = {}
         self._ended_by_hand: dict[int, Outcome] = {}
+        self._losses: Counter[int] = Counter()
         self.failed_fast = False
         self._waiting = self._replay()
         self._observer.resumed(list(self.ledger.ends.values()))
@@ -177,17 +180,7 @@ class Conductor:
 
     def _begin(self, number: int, values: dict[str, Any]) -> dict[str, Any]:
         repeat = repeat_of(journal.trials(self.optuna)[number])
-        fixed = values.get("seed", self.study.trial_seed)
-        seed = trial_seed(self.study.trial.seed, number) if fixed is None else fixed
-        start = {
-            "trial_id": f"{self.paths.root.name}_{number:05d}",
-            "number": number,
-            "status": "running",
-            "seed": repeat.seed(self.study) if repeat else seed,
-            "confirms": repeat.confirms if repeat else None,
-            "started_at": now(),
-            "parameters": json.dumps(values),
-        }
+        start = start_row(self.paths, self.study, number, values, repeat)
         self.ledger.begin(start)
         return start
 
@@ -206,10 +199,6 @@ class Conductor:
                 self._begin(number, propose(self._space, trial))
             self._end(number, Outcome("stopped", "budget"))
         self._waiting = confirming
-
-    def brings(self, bring: Callable[[int], None]) -> None:
-        """Names what brings an ended trial's files from where it was trained."""
-        self._bring = bring
 
     def halts_on(self, event: threading.Event) -> None:
         """Names the event that interrupts the run."""
@@ -246,6 +235,17 @@ class Conductor:
             self._ended_by_hand[number] = Outcome("stopped", "budget")
         return number in self._ended_by_hand
 
+    @property
+    def has_lost(self) -> bool:
+        """Whether trials wait to be taken up again that have run in this session."""
+        return bool(self._waiting) and not (self.halted or self.requests.end_all)
+
+    def take_up_again(self, number: int) -> None:
+        """Lets a trial wait for another attempt, if it has one left."""
+        self._losses[number] += 1
+        if self._losses[number] <= self.study.max_failures:
+            self._waiting.append(number)
+
     def give_up(self, number: int, error: str) -> None:
         """Lets a trial end as failed that another attempt would not help."""
         self._ended_by_hand[number] = Outcome("failed", error=error)
@@ -259,7 +259,7 @@ class Conductor:
 
     def finish(self, number: int, *, failed: bool) -> None:
         """Ends a trial: end row, then Optuna. What the records say outranks ``failed``."""
-        if self.fatal:
+        if self.fatal or number in self._waiting:
             return
         try:
             self._bring(number)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -26,6 +27,12 @@ from gantune.tuning.store import choose_store
 
 if TYPE_CHECKING:
     from gantune.engine.materials import Materials
+
+INTERRUPTED = 130
+"""Exit code of a process that was asked to end."""
+
+GRACE_S = 25.0
+"""Seconds from SIGTERM until it is cut off: schedulers of clusters wait for 30."""
 
 MakeProgress = Callable[[Study], AbstractContextManager[Observer]]
 """Makes what shows a run; see :mod:`gantune.tuning.progress`."""
@@ -166,8 +173,13 @@ def finish_run(conductor: Conductor, root: Path) -> RunEnd:
 
 @contextmanager
 def interruptible() -> Iterator[threading.Event]:
-    """Ctrl-C (or SIGTERM) sets the event; a second one is not held up."""
-    event = threading.Event()
+    """Ctrl-C (or SIGTERM) sets the event; a second one is not held up.
+
+    A process that SIGTERM has not ended after ``GRACE_S``, because its Ray has gone down with the
+    same signal, is cut off: what is on disk is good at any moment.
+    """
+    event, cut_off = threading.Event(), threading.Timer(GRACE_S, _cut_off)
+    cut_off.daemon = True
     if threading.current_thread() is not threading.main_thread():
         yield event
         return
@@ -175,6 +187,8 @@ def interruptible() -> Iterator[threading.Event]:
     old = {number: signal.getsignal(number) for number in numbers}
 
     def interrupt(number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGTERM and not event.is_set():
+            cut_off.start()
         event.set()
         signal.signal(number, signal.default_int_handler)
 
@@ -183,5 +197,12 @@ def interruptible() -> Iterator[threading.Event]:
     try:
         yield event
     finally:
+        cut_off.cancel()
         for number, handler in old.items():
             signal.signal(number, handler)
+
+
+def _cut_off() -> None:
+    sys.stderr.write(f"cut off: it did not end in {GRACE_S:.0f} s; go on with gantune resume\n")
+    sys.stderr.flush()
+    os._exit(INTERRUPTED)

@@ -1,4 +1,4 @@
-"""Who hears of a study's course."""
+"""What wants to hear of a run."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol

@@ -8,9 +8,13 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gantune.errors import UsageError
 from gantune.tuning.cluster import ray_environment
+
+if TYPE_CHECKING:
+    import ray
 
 AUTO = "auto"
 
@@ -101,7 +105,8 @@ def check_shared(root: Path) -> None:
     sign.touch()
     try:
         strategies = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in nodes]
-        answers = ray.get([sees(scheduling_strategy=s).remote(str(sign)) for s in strategies])
+        asked = [sees(scheduling_strategy=s).remote(str(sign)) for s in strategies]
+        answers = [_answer(task) for task in asked]
     finally:
         sign.unlink()
     # Nodes in containers can have one host name.
@@ -112,6 +117,17 @@ def check_shared(root: Path) -> None:
             f"{root} is not there on {', '.join(blind)}: on several nodes a run needs a directory "
             "that all of them see (NFS or the like): --runs-dir /shared/runs"
         )
+
+
+def _answer(task: "ray.ObjectRef[bool]") -> bool:
+    """What a node says; one that has died since holds no trial, and is not asked again."""
+    import ray
+    from ray.exceptions import NodeDiedError, TaskUnschedulableError, WorkerCrashedError
+
+    try:
+        return bool(ray.get(task))
+    except (NodeDiedError, TaskUnschedulableError, WorkerCrashedError):
+        return True
 
 
 def _sees(path: str) -> bool:

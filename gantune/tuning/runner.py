@@ -1,5 +1,6 @@
 """Runs a study with Ray Tune: from a study to a finished run directory."""
 
+import logging
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -214,13 +215,14 @@ def _drive(
         for request in paths.control.glob("*") if paths.control.is_dir() else ():
             request.unlink()
         with observed(paths, study, progress, mirror) as observer:
-            conductor = Conductor(paths, study, observer)
-            conductor.brings(mirror.bring)
+            conductor = Conductor(paths, study, observer, mirror.bring)
             with interruptible() as interrupted:
                 conductor.halts_on(interrupted)
                 if lost:
                     conductor.give_up_unfinished(lost)
                 if conductor.remaining:
+                    _fit(conductor, materials, slots)
+                while conductor.has_lost:
                     _fit(conductor, materials, slots)
         end = finish_run(conductor, paths.root)
         mirror.finish()
@@ -237,6 +239,8 @@ def _fit(conductor: Conductor, materials: "Materials", slots: int) -> None:
     from gantune.tuning.stopper import RunStopper
     from gantune.tuning.trainable import StudyTrainable
 
+    # Of Tune's own snapshots, which nobody reads.
+    logging.getLogger("ray.tune.execution.experiment_state").setLevel(logging.CRITICAL)
     study = conductor.study
     trainable = tune.with_resources(
         tune.with_parameters(StudyTrainable, materials=materials),
@@ -248,7 +252,7 @@ def _fit(conductor: Conductor, materials: "Materials", slots: int) -> None:
         tune_config=tune.TuneConfig(
             search_alg=StudySearcher(conductor),
             scheduler=StudyScheduler(conductor),
-            num_samples=conductor.remaining,
+            num_samples=-1,  # until the searcher has no more
             # It is also how far Tune asks ahead: more than the slots would ask with less known.
             max_concurrent_trials=slots,
             reuse_actors=True,

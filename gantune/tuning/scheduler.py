@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from gantune.tuning.conductor import Conductor
@@ -13,6 +14,12 @@ class StudyScheduler(FIFOScheduler):
     def __init__(self, conductor: Conductor) -> None:
         super().__init__()
         self._conductor = conductor
+
+    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
+        # A trial whose worker dies before it has begun on it Tune fails for good, however many
+        # attempts it has left.
+        if trial.status == Trial.PENDING:
+            self._conductor.take_up_again(trial.config["number"])
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         if "storage_error" in result:

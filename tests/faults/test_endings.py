@@ -44,8 +44,10 @@ def test_sigterm_leaves_what_was_trained_and_the_run_goes_on(tmp_path: Path, who
         if process.poll() is None:
             end(kill_driver(process))
     assert process.returncode == 130, err
-    assert "interrupted; go on with: gantune resume runs/tiny" in err and "Traceback" not in err
-    assert time.time() - sent < 20
+    if whom == "the driver":
+        assert "interrupted; go on with: gantune resume runs/tiny" in err
+    assert "gantune resume" in err and "Traceback" not in err
+    assert time.time() - sent < 30
     (meta,) = paths.last(0).glob("meta-*.json")
     epoch_s = max(read_table(paths.table("epochs")).column("train_s").to_pylist())
     assert sent - REPORT_S - 2 * epoch_s < meta.stat().st_mtime < sent + 10
@@ -102,14 +104,19 @@ trial:
   train: {epochs: 4, steps_per_epoch: 4, batch_size: 24}
   eval: {samples: 50}
 search:
-  loss.times: {choice: [1, 5, 0]}
+  loss.times: {choice: TIMES}
 sampler: {name: grid}
 scheduler: {name: none}
 max_failures: 1
 """
 
 
-def test_a_worker_that_ray_kills_for_memory_costs_an_attempt(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "times", [[1, 0], pytest.param([1, 5, 0], marks=pytest.mark.long)], ids=str
+)
+def test_a_worker_that_ray_kills_for_memory_costs_an_attempt(
+    tmp_path: Path, times: list[int]
+) -> None:
     """Ray's limit is set to a little more than what is in use; one trial takes more once.
 
     Another takes it each time, and fails alone.
@@ -119,7 +126,7 @@ def test_a_worker_that_ray_kills_for_memory_costs_an_attempt(tmp_path: Path) -> 
     limit = (memory.total - memory.available + margin) / memory.total
     code = GREEDY.replace("MARKS", repr(str(tmp_path / "marks"))).replace("LIMIT", str(3 * margin))
     (tmp_path / "greedy.py").write_text(code)
-    (tmp_path / "greedy.yaml").write_text(GREEDY_STUDY)
+    (tmp_path / "greedy.yaml").write_text(GREEDY_STUDY.replace("TIMES", str(times)))
     environment = {**os.environ, "RAY_memory_usage_threshold": f"{limit:.4f}"}
     done = call(
         "run", "greedy.yaml", "--concurrency", 1, "--no-report", cwd=tmp_path, env=environment
@@ -128,8 +135,13 @@ def test_a_worker_that_ray_kills_for_memory_costs_an_attempt(tmp_path: Path) -> 
     assert "Ray killed a worker because its node ran out of memory" in done.stderr
     run = gantune.load(tmp_path / "runs" / "greedy")
     ends = run.trials.set_index("config.loss.times")
-    assert ends["status"].to_dict() == {1: "completed", 5: "failed", 0: "completed"}
-    assert "run fewer trials at once" in ends.loc[5, "error"]
-    assert len(list((tmp_path / "marks" / "5").iterdir())) == 2
-    for number in ends.loc[[1, 0], "number"]:
-        assert list(run.epochs[run.epochs["number"] == number]["epoch"]) == [1, 2, 3, 4]
+    assert ends["status"].to_dict() == {n: "failed" if n == 5 else "completed" for n in times}
+    assert [len(list(folder.iterdir())) for folder in sorted((tmp_path / "marks").iterdir())] == [
+        {0: 0, 1: 1, 5: 2}[n] for n in sorted(times)
+    ]
+    for n in times:
+        rows = run.epochs[run.epochs["number"] == ends.loc[n, "number"]]
+        if n == 5:
+            assert "run fewer trials at once" in ends.loc[5, "error"]
+        else:
+            assert list(rows["epoch"]) == [1, 2, 3, 4]

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import psutil
 import pytest
 from test_cli import TINY, end, kill_driver, sets
+from test_kills import WORKERS
 
 import gantune
 from gantune.paths import RunPaths
@@ -52,7 +53,7 @@ class Sample(NamedTuple):
 
 def sampled(driver: psutil.Process, root: Path) -> Sample | None:
     try:
-        workers = [p for p in driver.children(True) if p.name().startswith("ray::StudyTrain")]
+        workers = [p for p in driver.children(True) if p.name().startswith(WORKERS)]
         ended = read_table(RunPaths(root).table("trials")).num_rows // 2
         return Sample(
             ended,

@@ -118,8 +118,8 @@ def run_through_losses(folder: Path, plan: Study, losses: Losses) -> int:
         paths = RunPaths(machine / "tiny")
         try:
             with hold_lock(paths.lock), mirrored(paths) as mirror:
-                conductor = Conductor(paths, plan, All([Silent(), mirror, Keeper(paths, plan)]))
-                conductor.brings(mirror.bring)
+                observers = All([Silent(), mirror, Keeper(paths, plan)])
+                conductor = Conductor(paths, plan, observers, mirror.bring)
                 drive(conductor, StoredToys(folder / f"worker-{count}"))
                 conductor.close()
                 if conductor.fatal is None:
