@@ -10,6 +10,7 @@ the clock from the address on, and CPU seconds of the page's own thread.
 """
 
 import argparse
+import os
 import sys
 import tempfile
 import time
@@ -100,6 +101,11 @@ def main() -> None:
     for trials in options.trials:
         lines.append(measure(trials, options.repeats))
         print(lines[-1], flush=True)
+    load = f"{os.getloadavg()[1]:.0f} processes wanted to run at once on {os.cpu_count()} cores"
+    lines += [
+        "",
+        f"While this was measured {load}: what a quiet machine takes is nearer to the first.",
+    ]
     if options.out:
         options.out.write_text("\n".join(lines) + "\n")
 

@@ -11,6 +11,7 @@ from gantune.errors import RunError, UsageError
 from gantune.paths import RunPaths
 from gantune.report.answer import Reached, reached
 from gantune.report.confirmed import Confirmed, confirmed
+from gantune.report.gather import PICTURES
 from gantune.report.grids import Grid, grids
 from gantune.report.stability import VerdictShare, verdict_shares
 from gantune.report.thinning import PICTURE_BYTES
@@ -73,7 +74,7 @@ def put_side_by_side(runs: Sequence[Run]) -> Several:
 def _side(label: str, run: Run, comparison: Comparison | None) -> Side:
     best = _best_of_search(run) if comparison is None else comparison.runs.loc[label, "trial"]
     best = int(str(best)) if is_known(best) else None
-    found = grids(RunPaths(run.root), [best], 3, PICTURE_BYTES) if best is not None else {}
+    found = grids(RunPaths(run.root), [best], PICTURES, PICTURE_BYTES) if best is not None else {}
     trials = of_search(run)
     return Side(
         label=label,

@@ -198,6 +198,8 @@ def several_markdown(info: Several, drawn: Sequence[tuple[str, str, Drawing]]) -
         lines.append(f"| | {' | '.join(text(head) for head in table['heads'])} |")
         lines.append(f"|{' --- |' * (len(table['heads']) + 1)}")
         for name, cells in table["rows"]:
-            lines.append(f"| {text(name)} | {' | '.join(text(value_text(v)) for _, v in cells)} |")
+            lines.append(
+                f"| {text(name)} | {' | '.join(text(value_text(v), 120) for _, v in cells)} |"
+            )
         lines.append("")
     return "\n".join(lines)

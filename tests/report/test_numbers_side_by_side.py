@@ -105,7 +105,7 @@ def unmarked(report: Path, tables: Both) -> list[str]:
     """Texts with a number that is neither marked nor known."""
     texts = Texts((report / "index.html").read_text())
     known = {f"{level:,} epochs" for level in range(1, 200)}  # their keys say which
-    known |= {f"at epoch {tables.best(n)['epoch']}" for n in tables.names}
+    known |= {f"samples of epoch {tables.best(n)['epoch']}" for n in tables.names}
     for name in tables.names:
         counts = tables.verdicts(name)
         known |= {f"{v}: {c} ({c / counts.total():.0%})" for v, c in counts.items()}
@@ -118,7 +118,9 @@ def unmarked(report: Path, tables: Both) -> list[str]:
         text
         for text in found
         if text not in known
-        and not any(text.endswith(f", at epoch {tables.best(n)['epoch']}") for n in tables.names)
+        and not any(
+            text.endswith(f"; samples of epoch {tables.best(n)['epoch']}") for n in tables.names
+        )
         and not text.startswith(("Made by", "classifier features"))
         and not any(
             text.startswith(f"{name}: ") and shows(text.split(": ")[1], end)
@@ -172,7 +174,7 @@ def test_a_wrong_number_is_found(both: tuple[Path, Both], tmp_path: Path) -> Non
     report, tables = both
     html = (report / "index.html").read_text()
     counts = tables.verdicts("long")
-    for old, new in ((f"{counts['healthy']} healthy", "99 healthy"), ("at epoch ", "at epoch 7")):
+    for old, new in ((f"{counts['healthy']} healthy", "99 healthy"), ("of epoch ", "of epoch 7")):
         assert old in html
         (tmp_path / "index.html").write_text(html.replace(old, new))
         assert unmarked(tmp_path, tables)
