@@ -274,10 +274,8 @@ def test_a_picture_has_a_line_and_a_band_for_each_search() -> None:
 
 
 def test_early_epochs_against_the_end() -> None:
-    # Ends 1 to 20; at epoch 1 the two that end best are first and last, the others in their order.
-    early = [0.0, 99.0, *(float(n) for n in range(1, 19))]
-    curves = [Curve((first, float(end))) for end, first in enumerate(early, 1)]
-    curves[0] = Curve((1.5, 0.5))
+    # They end at 1 to 20; at epoch 1 the one that ends second is last, the others in their order.
+    curves = [Curve((200.0 if end == 2 else 100.0 + end, float(end))) for end in range(1, 21)]
     found = early_table(Recorded([{}] * 20, curves, "none"), (1, 2), 4)
     assert [line.split(" | ")[-1] for line in found[2:]] == ["50% |", "100% |"]
     assert found[3].startswith("| 2 | 1.00 |")
