@@ -27,7 +27,9 @@ OVERRIDES = [
 ]
 
 
-@pytest.mark.parametrize("whom", ["the driver", "every process"])
+@pytest.mark.parametrize(
+    "whom", ["the driver", pytest.param("every process", marks=pytest.mark.long)]
+)
 def test_sigterm_leaves_what_was_trained_and_the_run_goes_on(tmp_path: Path, whom: str) -> None:
     (tmp_path / "tiny.yaml").write_text(TINY)
     root, paths = tmp_path / "runs" / "tiny", RunPaths(tmp_path / "runs" / "tiny")
@@ -111,16 +113,13 @@ max_failures: 1
 """
 
 
-@pytest.mark.parametrize(
-    "times", [[1, 0], pytest.param([1, 5, 0], marks=pytest.mark.long)], ids=str
-)
-def test_a_worker_that_ray_kills_for_memory_costs_an_attempt(
-    tmp_path: Path, times: list[int]
-) -> None:
+@pytest.mark.long
+def test_a_worker_that_ray_kills_for_memory_costs_an_attempt(tmp_path: Path) -> None:
     """Ray's limit is set to a little more than what is in use; one trial takes more once.
 
-    Another takes it each time, and fails alone.
+    Another takes it each time, and fails alone. Other processes that grow would disturb it.
     """
+    times = [1, 5, 0]
     memory = psutil.virtual_memory()
     margin = 0.06 * memory.total
     limit = (memory.total - memory.available + margin) / memory.total

@@ -39,8 +39,12 @@ WORKERS = ("ray::StudyTrain", "ray::ResourceTr")
 OPTIONS = [f"train.epochs={EPOCHS}", "train.steps_per_epoch=60", f"budget.trials={TRIALS}"]
 
 
-@pytest.mark.parametrize("rounds", [3, pytest.param(20, marks=pytest.mark.long)])
-def test_kill_minus_nine_of_the_driver_at_any_moment(tmp_path: Path, rounds: int) -> None:
+@pytest.mark.parametrize(
+    ("rounds", "at_most"), [(3, 2), pytest.param(20, 4, marks=pytest.mark.long)]
+)
+def test_kill_minus_nine_of_the_driver_at_any_moment(
+    tmp_path: Path, rounds: int, at_most: int
+) -> None:
     """One slot: after any kills and resumes the tables equal those of an undisturbed run."""
     (tmp_path / "tiny.yaml").write_text(TINY)
     options = [*sets(OPTIONS), "--no-report"]
@@ -50,21 +54,23 @@ def test_kill_minus_nine_of_the_driver_at_any_moment(tmp_path: Path, rounds: int
     kills = 0
     for number in range(rounds):
         rng, name = random.Random(number), f"killed-{number}"
-        kills += killed_until_done(tmp_path, name, options, rng)
+        kills += killed_until_done(tmp_path, name, options, rng, at_most)
         check_whole(tmp_path / "runs" / name, TRIALS, EPOCHS)
         assert tables(tmp_path / "runs" / name) == expected, number
     assert kills > rounds
 
 
-def killed_until_done(folder: Path, name: str, options: list[str], rng: random.Random) -> int:
-    """Runs a study on one slot, killing its driver up to ``KILLS`` times; returns how often."""
+def killed_until_done(
+    folder: Path, name: str, options: list[str], rng: random.Random, at_most: int
+) -> int:
+    """Runs a study on one slot, killing its driver so often at most; returns how often."""
     root, kills = folder / "runs" / name, 0
     # Workers outlive their driver by seconds: the next session starts beside them.
     left_behind: list[psutil.Process] = []
     while True:
         what = ["resume", name] if root.exists() else ["run", "tiny.yaml", *options, "--name", name]
         process = start(*what, "--concurrency", 1, "--no-report", cwd=folder)
-        if kills == KILLS:
+        if kills == at_most:
             break
         # Some die before they have done anything, most while they train.
         seen = epochs_on_disk(root)
