@@ -205,7 +205,7 @@ def test_an_orphan_that_goes_on_in_the_next_session_takes_nothing_back(tmp_path:
         assert orphan.stdout.readline() == "open\n"
         seen = epochs_on_disk(root)
         second = start("resume", "tiny", *one, cwd=tmp_path)
-        wait_for(lambda: epochs_on_disk(root) > seen)
+        wait_for(lambda: epochs_on_disk(root) > seen + 5)
         reached = epochs_on_disk(root)
         orphan.stdin.write("\n")
         orphan.stdin.flush()
