@@ -1,6 +1,7 @@
 """Tables survive crashes, and checkpoints are whole or not there."""
 
 import json
+import resource
 import time
 from pathlib import Path
 
@@ -106,6 +107,25 @@ def test_a_crash_while_batches_are_joined_loses_none(
     again.append(rows(4, 2))
     again.close()
     assert read_table(folder).column("g_loss").to_pylist() == [i / 3 for i in range(6)]
+
+
+def test_a_batch_that_did_not_fit_is_no_half_and_comes_with_the_next(tmp_path: Path) -> None:
+    """Files may grow by 100 bytes for a moment, as on a disk that is all but full."""
+    writer = TableWriter(tmp_path / "epochs")
+    writer.append(rows(0, 2))
+    (path,) = (tmp_path / "epochs").iterdir()
+    size = path.stat().st_size
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 100, limits[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            writer.append(rows(2, 2))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.stat().st_size == size
+    writer.append(rows(4, 2))
+    writer.close()
+    assert read_table(tmp_path / "epochs").column("g_loss").to_pylist() == [i / 3 for i in range(6)]
 
 
 def test_compacting_changes_nothing_even_if_it_is_cut_short(tmp_path: Path) -> None:

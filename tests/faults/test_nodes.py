@@ -84,7 +84,7 @@ KILLED_DRIVER = """
 root = runs / "runs" / "tiny"
 options = ["train.epochs=120", "train.steps_per_epoch=60", "budget.trials=6"]
 what = ["run", "tiny.yaml", *sets([*options, "scheduler={name: none}"])]
-for _ in range(2):
+for _ in range(rounds):
     process, seen = begin(what), epochs_on_disk(root)
     wait_for(lambda: epochs_on_disk(root) > seen + 5)
     process.kill()
@@ -103,4 +103,4 @@ cluster.shutdown()
 @pytest.mark.slow
 def test_a_killed_driver_is_resumed_on_the_same_cluster(tmp_path: Path) -> None:
     """The killed one's actors hold the slots for as long as the cluster takes to notice."""
-    run_script(KILLED_DRIVER, tmp_path, 0)
+    run_script(KILLED_DRIVER, tmp_path, 1)

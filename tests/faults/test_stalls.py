@@ -93,8 +93,10 @@ def test_a_worker_that_hangs_is_killed_and_its_trial_goes_on(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("standing_ray")
-def test_one_that_hangs_again_fails_and_says_where(study_file: Path, tmp_path: Path) -> None:
-    study = load_study(study_file, ["loss.times=2", "loss.how=asleep"])
+def test_one_that_has_no_attempt_left_fails_and_says_where(
+    study_file: Path, tmp_path: Path
+) -> None:
+    study = load_study(study_file, ["loss.how=asleep", "max_failures=0"])
     run = gantune.run(study, runs_dir=tmp_path, concurrency=1)
     (trial,) = run.trials.to_dict("records")
     assert trial["status"] == "failed"
