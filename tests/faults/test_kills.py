@@ -162,7 +162,7 @@ def test_a_worker_killed_between_two_trials_costs_neither(tmp_path: Path) -> Non
     check_whole(end.root, 5, 4)
 
 
-ONE_TRIAL = ["train.epochs=500", "train.steps_per_epoch=60", "search={}"]
+ONE_TRIAL = ["train.epochs=300", "train.steps_per_epoch=60", "search={}"]
 
 
 ORPHAN = """
@@ -214,7 +214,7 @@ def test_an_orphan_that_goes_on_in_the_next_session_takes_nothing_back(tmp_path:
     _, err = second.communicate(timeout=300)
     assert second.returncode == 0, err
     assert checkpoint is not None and len(checkpoint.meta["records"]) >= reached
-    check_whole(root, 1, 500)
+    check_whole(root, 1, 300)
     whole = gantune.train(gantune.load_study(tmp_path / "tiny.yaml", ONE_TRIAL), tmp_path / "w")
-    assert len(whole.epochs) == 500
+    assert len(whole.epochs) == 300
     assert tables(root)["epochs"] == tables(whole.root)["epochs"]
