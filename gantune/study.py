@@ -166,7 +166,8 @@ def with_values(base: TrialConfig, values: Mapping[str, Any]) -> TrialConfig:
 
 def _change_part(node: dict[str, Any], section: str, name: Any) -> None:
     parts = {str(part.model_fields["name"].default): part for part in sections_at(section)}
-    old, new = parts.get(node.get("name", "")), parts.get(name)
+    # As text: what a study says may be no text, and is refused when the trial is validated.
+    old, new = parts.get(str(node.get("name"))), parts.get(str(name))
     for key in set(node) - {"name"}:
         is_chosen = old is not None and node[key] != old.model_fields[key].default
         if new is None or key not in new.model_fields or not is_chosen:

@@ -194,3 +194,10 @@ def test_stop_takes_faults_only() -> None:
 def test_kinds_of_values_are_called_by_yamls_names(text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(message)):
         study_from_document(parse_document(f"name: x\n{text}", source="study.yaml"))
+
+
+@pytest.mark.parametrize("name", [{"name": "hinge"}, ["hinge"], 1])
+def test_a_choice_of_parts_that_are_no_names_is_refused(name: object) -> None:
+    """Found by fuzzing."""
+    with pytest.raises(ConfigError, match=r"loss.name = .* makes no valid trial"):
+        make_study(search={"loss.name": {"choice": ["minimax", name]}})
