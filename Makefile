@@ -21,9 +21,14 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Tests of one file share a process; the slow ones start Ray, and want the machine for themselves.
+# Tests that only compute run on two processes, file by file; others start Ray, and want the
+# machine for themselves.
+COMPUTE := tests/analysis tests/diagnosis tests/engine tests/metrics tests/report
+SLOW := "slow and not long and not gpu"
+
 test: test-fast
-	$(BIN)/python -m pytest -m "slow and not long and not gpu"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m $(SLOW) $(COMPUTE)
+	$(BIN)/python -m pytest -m $(SLOW) $(COMPUTE:%=--ignore=%)
 
 test-fast: install
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not long and not gpu"

@@ -187,6 +187,7 @@ print("wrote", flush=True)
 """
 
 
+@pytest.mark.long
 def test_an_orphan_that_goes_on_in_the_next_session_takes_nothing_back(tmp_path: Path) -> None:
     """A process that does what a worker does, on a node that has lost sight of the others.
 

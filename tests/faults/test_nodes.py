@@ -100,7 +100,7 @@ cluster.shutdown()
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_killed_driver_is_resumed_on_the_same_cluster(tmp_path: Path) -> None:
     """The killed one's actors hold the slots for as long as the cluster takes to notice."""
     run_script(KILLED_DRIVER, tmp_path, 1)

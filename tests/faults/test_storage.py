@@ -67,7 +67,7 @@ cp -r runs/tiny kept
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_disk_that_is_full_loses_nothing(tiny: Path) -> None:
     """A file system in memory of 3 MB; the run needs more."""
     options = " ".join(f"'{word}'" for word in HEAVY)

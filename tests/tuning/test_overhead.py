@@ -15,7 +15,7 @@ def test_a_cost_is_of_the_records_between_two_moments() -> None:
     assert cost(begin, end) == Cost(200, cpu_ms=5.0, propose_ms=1.25, own_ms=2.5, memory_mb=90.0)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_record_costs_the_driver_little() -> None:
     run = measured("none", trials=60)
     assert run.whole.records == 59 * 20

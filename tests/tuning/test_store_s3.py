@@ -206,6 +206,7 @@ finally:
 """
 
 
+@LONG
 def test_nodes_that_share_no_disk_share_a_store(
     server: S3Server, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
