@@ -27,11 +27,11 @@ COMPUTE := tests/analysis tests/diagnosis tests/engine tests/metrics tests/repor
 SLOW := "slow and not long and not gpu"
 
 test: test-fast
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m $(SLOW) $(COMPUTE)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m $(SLOW) $(COMPUTE)
 	$(BIN)/python -m pytest -m $(SLOW) $(COMPUTE:%=--ignore=%)
 
 test-fast: install
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not long and not gpu"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not long and not gpu"
 
 test-long: install
 	$(BIN)/python -m pytest -m "long" -v

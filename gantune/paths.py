@@ -37,6 +37,11 @@ class RunPaths:
         return self.root / "optuna.journal"
 
     @property
+    def journal_lock(self) -> Path:
+        """Optuna's, while it writes: a symbolic link, left behind by a process that is killed."""
+        return self.journal.with_name(self.journal.name + ".lock")
+
+    @property
     def warm_start(self) -> Path:
         """An earlier run's trials that the sampler knows; only where there is an earlier run."""
         return self.root / "warm_start.json"
@@ -120,7 +125,8 @@ def refuse_links(paths: RunPaths) -> None:
         if folder.is_symlink() and folder != paths.root:
             _refuse(folder)
         for path in folder.iterdir() if folder.is_dir() else ():
-            if path.is_symlink():
+            # Optuna's lock is never followed, and removed by whoever opens the journal.
+            if path.is_symlink() and path != paths.journal_lock:
                 _refuse(path)
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 from conftest import make_study
+from optuna.samplers import RandomSampler
+from optuna.storages.journal import JournalFileSymlinkLock
 from test_cli import TINY, call
 
 import gantune
@@ -18,6 +20,7 @@ from gantune.export import write_export
 from gantune.loader import load_study, open_study
 from gantune.paths import RunPaths, refuse_links
 from gantune.storage import read_json
+from gantune.tuning.journal import open_journal
 
 
 @pytest.fixture(scope="module")
@@ -219,3 +222,17 @@ def test_the_commands_say_so(tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text(TINY)
     done = call("run", "tiny.yaml", "--name", "../x", cwd=tmp_path)
     assert done.returncode == 2 and "is no run name" in done.stderr
+
+
+def test_the_lock_that_a_killed_optuna_leaves_is_no_link_out(root: Path, elsewhere: Path) -> None:
+    """It is a link, and a driver that dies while it writes to the journal leaves it behind."""
+    paths = RunPaths(root)
+    JournalFileSymlinkLock(str(paths.journal)).acquire()
+    assert paths.journal_lock.is_symlink()
+    refuse_links(paths)
+    # One that somebody has planted is removed, and what it leads to is not touched.
+    linked(paths.journal_lock, elsewhere / "letter.txt")
+    refuse_links(paths)
+    open_journal(paths.journal, "tiny", ["minimize"], RandomSampler())
+    assert not paths.journal_lock.is_symlink()
+    assert (elsewhere / "letter.txt").read_text() == "mine"
