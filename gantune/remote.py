@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from pydantic import BaseModel, ValidationError
+
 from gantune.errors import GantuneError, UsageError
 from gantune.storage import cache_dir, read_json, write_atomically
 from gantune.study import NAME_PATTERN
@@ -144,6 +146,15 @@ class Remote:
                 with suppress(FileNotFoundError):  # replaced since: it is no part of a mark
                     patiently(partial(self._download, info, path))
 
+    def listed(self, folder: Path) -> list[Path]:
+        """A folder's own files in the store, by their paths here.
+
+        Raises:
+            OSError: The store cannot be read.
+        """
+        found = patiently(lambda: list(self._files(self._there(folder))))
+        return [folder / info.base_name for info in found]
+
     def read(self, path: Path) -> bytes | None:
         """A file as it is in the store; None where there is none.
 
@@ -225,8 +236,28 @@ def patiently(do: Callable[[], _T]) -> _T:
         wait = min(2 * wait, 8.0)
 
 
+class Kept(BaseModel):
+    """Which store keeps a run, and the sessions that have written there."""
+
+    uri: str
+    sessions: list[str]
+
+
+def read_kept(storage: Path) -> Kept:
+    """Reads a run's ``storage.json``.
+
+    Raises:
+        GantuneError: It is damaged.
+    """
+    try:
+        return Kept.model_validate(read_json(storage))
+    except ValidationError as error:
+        message = error.errors()[0]["msg"]
+        raise GantuneError(f"{storage} is damaged: {message}") from None
+
+
 def uri_of(storage: Path) -> str | None:
-    """The URI under which a run is kept in a store; None for one that stays where it is.
+    """The URI under which a store keeps a run; None for one that stays where it is.
 
     Args:
         storage: The run's ``storage.json``.
@@ -234,12 +265,7 @@ def uri_of(storage: Path) -> str | None:
     Raises:
         GantuneError: It is damaged.
     """
-    if not storage.exists():
-        return None
-    kept = read_json(storage)
-    if not isinstance(kept, dict) or not isinstance(kept.get("uri"), str):
-        raise GantuneError(f"{storage} is damaged: it names no store")
-    return str(kept["uri"])
+    return read_kept(storage).uri if storage.exists() else None
 
 
 def open_remote(uri: str, use: str = "runs", root: Path | None = None) -> Remote:

@@ -10,7 +10,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,6 +34,9 @@ TABLES = ("trials", "epochs", "steps")
 """In the order in which a moment of them is taken: what is written first comes last."""
 
 Key = tuple[int, int, int]
+
+NEVER: Key = (0, 0, 0)
+"""Of a file as it is in the store: no file here is that."""
 
 
 class Mark(BaseModel):
@@ -64,11 +67,13 @@ class _Moment(NamedTuple):
     """Journal and tables as they stood together.
 
     Attributes:
+        files: All of them.
         changed: What of them is not in the store yet.
         journal: Bytes of the journal.
         rows: Rows of each table.
     """
 
+    files: set[Path]
     changed: dict[Path, tuple[Key, bytes]]
     journal: int
     rows: dict[str, int]
@@ -94,6 +99,10 @@ class Mirror:
         self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
         self._error: str | None = None
         self._lock = threading.Lock()
+
+    def replaces(self, paths: Iterable[Path]) -> None:
+        """Names files that an earlier session has sent: sent anew, or removed if not here."""
+        self._sent |= dict.fromkeys(paths, NEVER)
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -176,7 +185,7 @@ class Mirror:
         moment = self._moment()
         with self._lock:
             files = self._own_files()
-            gone = set(self._sent) - set(files) - set(self._tables_and_journal())
+            gone = set(self._sent) - set(files) - moment.files
             changed = [path for path, key in files.items() if self._sent.get(path) != key]
         for path in changed:
             try:
@@ -188,7 +197,7 @@ class Mirror:
             self._remote.send(path, data)
             self._note(path, key)
         self._send_mark(moment, is_open=is_open)
-        for path in gone | self._left_behind():
+        for path in gone:
             self._remote.remove(path)
             self._sent.pop(path, None)
 
@@ -234,7 +243,8 @@ class Mirror:
                         path: (first[path], f.read(first[path][1])) for path, f in opened.items()
                     }
                     journal = first.get(self._paths.journal)
-                    return _Moment(read, journal[1] if journal else 0, self._count(first, read))
+                    size = journal[1] if journal else 0
+                    return _Moment(set(first), read, size, self._count(first, read))
             time.sleep(0.001)
 
     def _count(self, sizes: dict[Path, Key], read: dict[Path, tuple[Key, bytes]]) -> dict[str, int]:
@@ -257,11 +267,6 @@ class Mirror:
         events = sorted((paths.root / "tensorboard").rglob("*"))
         ended = [path for number in sorted(self._ended) for path in _files(paths.trial(number))]
         return _keys([*alone, *(path for path in events if path.is_file()), *ended])
-
-    def _left_behind(self) -> set[Path]:
-        """Segments in the store that were joined with others since."""
-        known = {path for path in self._sent if path.parent.name in TABLES}
-        return known - set(self._tables_and_journal())
 
 
 def _files(folder: Path) -> list[Path]:

@@ -11,15 +11,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from gantune.errors import GantuneError, RunError, UsageError
+from gantune.errors import RunError, UsageError
 from gantune.loader import open_study
 from gantune.lock import hold_lock
 from gantune.paths import RunPaths
 from gantune.records import keep_first, read_table
-from gantune.remote import Remote, is_remote, open_remote
-from gantune.storage import read_json, write_json
+from gantune.remote import Remote, is_remote, open_remote, read_kept
+from gantune.storage import write_json
 from gantune.trial import Record, TrialSpec
 from gantune.trialsync import FOLDERS
 from gantune.tuning.mirror import TABLES, Mark, Mirror
@@ -27,13 +27,6 @@ from gantune.tuning.observer import Observer
 
 BEATS = 3
 """A session that is alive sends a mark within so many of its intervals."""
-
-
-class _Kept(BaseModel):
-    """What ``storage.json`` says."""
-
-    uri: str
-    sessions: list[str]
 
 
 def storage_uri(storage: str, name: str) -> str:
@@ -146,7 +139,7 @@ def open_mirror(paths: RunPaths) -> Mirror:
     Raises:
         UsageError: The run went on somewhere else, or is running there.
     """
-    kept = _kept(paths)
+    kept = read_kept(paths.storage)
     remote = open_remote(kept.uri, root=paths.root.resolve())
     mark = _mark(remote)
     if mark is not None:
@@ -165,6 +158,10 @@ def open_mirror(paths: RunPaths) -> Mirror:
         trials = RunPaths(remote.root).trial(0).parent
         # Below their folders: beside these are the segments of the table.
         remote.bring_missing(lambda path: path.is_relative_to(trials) and path.parent != trials)
+        # A session that was lost may have left segments beyond its mark.
+        for name in TABLES:
+            folder = RunPaths(remote.root).table(name)
+            mirror.replaces(path for path in remote.listed(folder) if path.suffix == ".arrow")
     return mirror
 
 
@@ -210,7 +207,7 @@ def take_up(uri: str, runs_dir: Path, *, trust: bool) -> Path:
     root = runs_dir / remote.root.name
     if root.exists():
         paths = RunPaths(root)
-        if paths.storage.exists() and open_remote(_kept(paths).uri).root == remote.root:
+        if paths.storage.exists() and open_remote(read_kept(paths.storage).uri).root == remote.root:
             return root
         raise UsageError(f"{root} is another run; give another directory: --runs-dir DIR")
     half = RunPaths(root.with_name(f".{root.name}.{os.getpid()}").resolve())
@@ -252,14 +249,6 @@ def _forget_later_trials(remote: Remote, paths: RunPaths) -> None:
             for path in (path for name in FOLDERS for path in (folder / name).glob("*")):
                 remote.remove(path)
                 path.unlink()
-
-
-def _kept(paths: RunPaths) -> _Kept:
-    try:
-        return _Kept.model_validate(read_json(paths.storage))
-    except ValidationError as error:
-        message = error.errors()[0]["msg"]
-        raise GantuneError(f"{paths.storage} is damaged: {message}") from None
 
 
 def _mark(remote: Remote) -> Mark | None:

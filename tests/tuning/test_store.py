@@ -22,6 +22,7 @@ from gantune.host import Progress
 from gantune.loader import load_study
 from gantune.lock import hold_lock
 from gantune.paths import RunPaths
+from gantune.records import read_table, segments
 from gantune.remote import Remote
 from gantune.study import Study
 from gantune.trial import TrialSpec
@@ -158,7 +159,12 @@ def test_one_slot_equals_the_undisturbed_study_after_any_losses(
         losses = Losses(rng, average=rng.choice([40, 80, 150]))
         with losses.happening():
             lost += run_through_losses(folder, study(seed=seed), losses)
-        # What counts is what the store has.
+        # What counts is what the store has, to whoever reads it there, and to who takes it up.
+        here, there = last_machine(folder) / "tiny", folder / "store" / "tiny"
+        for table in ("trials", "epochs", "steps"):
+            names = [[path.name for path in segments(root / table)] for root in (here, there)]
+            assert names[0] == names[1], number
+            assert read_table(there / table).equals(read_table(here / table)), number
         shutil.rmtree(last_machine(folder))
         root = take_up(storage_uri(str(folder / "store"), "tiny"), folder / "last", trust=False)
         assert tables(root) == expected[seed], number
