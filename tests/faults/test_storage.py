@@ -13,8 +13,8 @@ from typing import Any, ClassVar
 
 import pytest
 from conftest import make_study
+from namespaces import needs_namespaces
 from rich.console import Console
-from test_address import has_namespaces
 from test_cli import TINY, call, sets
 from test_replay import run_to_its_end, study
 from whole import check_whole, tables
@@ -45,8 +45,7 @@ HEAVY = sets(
 def tiny(tmp_path: Path) -> Path:
     (tmp_path / "tiny.yaml").write_text(TINY)
     (tmp_path / "runs").mkdir()
-    if not has_namespaces(tmp_path / "runs"):
-        pytest.skip("needs unshare, and the right to make namespaces")
+    needs_namespaces(tmp_path / "runs")
     return tmp_path
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from namespaces import needs_namespaces, two_disks
 
 from gantune.errors import UsageError
 from gantune.tuning import remote
@@ -98,46 +99,13 @@ def test_a_study_runs_on_two_nodes_of_a_cluster(tmp_path: Path) -> None:
     assert "status finished workers 2 slots 2 repeats 2" in done.stdout, done.stderr
 
 
-APART = """
-import subprocess, sys, time
-from pathlib import Path
-sys.path.insert(0, {tests!r})
-import ray
-from ray.cluster_utils import Cluster
-from conftest import make_study
-import gantune
-from gantune.errors import UsageError
-
-runs = Path({runs!r})
-cluster = Cluster(initialize_head=True, head_node_args={{"num_cpus": 1}})
-# On its own disk the other node has a directory of the run's name.
-hide = f"mount -t tmpfs none {{runs}} && mkdir {{runs}}/tiny && exec "
-start = f"{{sys.executable}} -m ray.scripts.scripts start --block --num-cpus 1 --address "
-node = subprocess.Popen(["unshare", "-rm", "sh", "-c", hide + start + cluster.address])
-try:
-    ray.init(address=cluster.address, logging_level="ERROR")
-    end = time.monotonic() + 120
-    while len(ray.nodes()) < 2:
-        assert time.monotonic() < end and node.poll() is None, "there is no second node"
-        time.sleep(0.2)
-    ray.shutdown()
+REFUSED = """
+    from conftest import make_study
     try:
         gantune.run(make_study(), runs_dir=runs, address=cluster.address)
-    except UsageError as error:
-        print(f"refused: {{error}}")
-finally:
-    node.terminate()
-    node.wait()
-    cluster.shutdown()
+    except gantune.UsageError as error:
+        print(f"refused: {error}")
 """
-
-
-def has_namespaces(folder: Path) -> bool:
-    command = ["unshare", "-rm", "mount", "-t", "tmpfs", "none", str(folder)]
-    try:
-        return subprocess.run(command, capture_output=True).returncode == 0
-    except FileNotFoundError:
-        return False
 
 
 @pytest.mark.slow
@@ -145,9 +113,9 @@ def test_a_node_that_does_not_see_the_run_is_named_before_any_trial(tmp_path: Pa
     """The second node's file system is another where the runs are: it is in a namespace."""
     runs = tmp_path / "runs"
     runs.mkdir()
-    if not has_namespaces(runs):
-        pytest.skip("needs unshare, and the right to make namespaces")
-    code = APART.format(tests=str(Path(__file__).parent.parent), runs=str(runs))
+    needs_namespaces(runs)
+    # On its own disk the other node has a directory of the run's name.
+    code = two_disks(runs, REFUSED, hide=f"mkdir {runs}/tiny && ")
     environment = {**unbound(), "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123abcd" * 8}
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from conftest import make_study
+from namespaces import needs_namespaces, two_disks
 from s3_server import KEYS, S3Server
 
 import gantune
@@ -175,34 +176,10 @@ def test_a_store_that_does_not_do_is_said_before_ray_starts(
     assert time.monotonic() - began < 20 and not (tmp_path / "runs").exists()
 
 
-APART = """
-import subprocess, sys, time
-from pathlib import Path
-sys.path.insert(0, {tests!r})
-import ray
-from ray.cluster_utils import Cluster
-import gantune
-
-runs = Path({runs!r})
-cluster = Cluster(initialize_head=True, head_node_args={{"num_cpus": 1}})
-# The other node has a disk of its own where the runs are.
-start = f"{{sys.executable}} -m ray.scripts.scripts start --block --num-cpus 1 --address "
-hide = f"mount -t tmpfs none {{runs}} && exec "
-node = subprocess.Popen(["unshare", "-rm", "sh", "-c", hide + start + cluster.address])
-try:
-    ray.init(address=cluster.address, logging_level="ERROR")
-    end = time.monotonic() + 120
-    while len(ray.nodes()) < 2:
-        assert time.monotonic() < end and node.poll() is None, "there is no second node"
-        time.sleep(0.2)
-    ray.shutdown()
-    study = gantune.load_study({study!r})
-    run = gantune.run(study, runs_dir=runs, address=cluster.address, storage={storage!r})
+RUN = """
+    run = gantune.run(gantune.load_study({study!r}), runs_dir=runs, address=cluster.address,
+                      storage={storage!r})
     print("status", run.status, "workers", run.trials["worker"].nunique())
-finally:
-    node.terminate()
-    node.wait()
-    cluster.shutdown()
 """
 
 
@@ -212,13 +189,10 @@ def test_nodes_that_share_no_disk_share_a_store(
 ) -> None:
     runs = tmp_path / "runs"
     runs.mkdir()
-    probe = ["unshare", "-rm", "mount", "-t", "tmpfs", "none", str(runs)]
-    if shutil.which("unshare") is None or subprocess.run(probe, capture_output=True).returncode:
-        pytest.skip("needs unshare, and the right to make namespaces")
+    needs_namespaces(runs)
     monkeypatch.setenv("GANTUNE_CACHE", str(tmp_path / "cache"))
-    storage = server.uri("apart/runs")
-    tests = str(Path(__file__).parent.parent)
-    code = APART.format(tests=tests, runs=str(runs), study=str(study), storage=storage)
+    body = RUN.format(study=str(study), storage=server.uri("apart/runs"))
+    code = two_disks(runs, body)
     environment = {k: v for k, v in os.environ.items() if k != "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"}
     environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123abcd" * 8}
     done = subprocess.run(
