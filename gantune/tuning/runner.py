@@ -238,6 +238,7 @@ def _fit(conductor: Conductor, materials: "Materials", slots: int) -> None:
     from gantune.tuning.searcher import StudySearcher
     from gantune.tuning.stopper import RunStopper
     from gantune.tuning.trainable import StudyTrainable
+    from gantune.tuning.watch import Watch
 
     # Of Tune's own snapshots, which nobody reads.
     logging.getLogger("ray.tune.execution.experiment_state").setLevel(logging.CRITICAL)
@@ -264,6 +265,7 @@ def _fit(conductor: Conductor, materials: "Materials", slots: int) -> None:
             failure_config=tune.FailureConfig(max_failures=study.max_failures),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             verbose=0,
+            callbacks=[Watch(conductor, study.stall_timeout)] if study.stall_timeout else None,
         ),
     )
     try:

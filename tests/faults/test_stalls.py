@@ -1,13 +1,26 @@
-"""A worker that hangs is killed, and its trial goes on; with the interpreter's lock held, too."""
+"""A worker that hangs is killed, and its trial goes on; with the interpreter's lock held, too.
 
+So is one that stands still as a whole.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
+from conftest import make_study
+from test_kills import workers
+from whole import STATES, check_whole, tables
 
 import gantune
+from gantune.api import Silent
 from gantune.errors import StorageError
 from gantune.loader import load_study
 from gantune.paths import RunPaths
+from gantune.study import Study
+from gantune.trial import Record
+from gantune.tuning.runner import run_study
 from gantune.tuning.stalls import ends_when_stalled
 
 HANGING = """
@@ -102,6 +115,49 @@ def test_one_that_has_no_attempt_left_fails_and_says_where(
     assert trial["status"] == "failed"
     assert trial["error"] == "no record for 5.0 s: stalled.txt says where it hung"
     assert "hanging.py" in RunPaths(run.root).stalled(0).read_text()
+
+
+class Freezer(Silent):
+    """Stops the worker of a trial (SIGSTOP), so often, each time that it has given a record."""
+
+    def __init__(self, times: int) -> None:
+        self._times = times
+        self.frozen: list[psutil.Process] = []
+
+    def recorded(self, number: int, records: Sequence[Record], steps: Sequence[Record]) -> None:
+        if len(self.frozen) < self._times:
+            (worker,) = [worker for worker in workers() if worker not in self.frozen]
+            worker.suspend()
+            self.frozen.append(worker)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("standing_ray")
+@pytest.mark.parametrize(("attempts", "status"), [(2, "completed"), (1, "failed")])
+def test_a_worker_that_stands_still_as_a_whole_is_killed(
+    tmp_path: Path, attempts: int, status: str
+) -> None:
+    freezer = Freezer(times=1)
+
+    @contextmanager
+    def progress(study: Study) -> Iterator[Freezer]:
+        yield freezer
+
+    study = make_study(budget={"trials": 2}, max_failures=attempts - 1, stall_timeout=5)
+    run = gantune.load(run_study(study, progress, runs_dir=tmp_path, concurrency=1).root)
+    (worker,) = freezer.frozen
+    assert not worker.is_running()
+    assert run.trials["status"][0] == status
+    if status == "completed":
+        whole = gantune.run(study, name="whole", runs_dir=tmp_path, concurrency=1)
+        check_whole(run.root, 2, 4)
+        assert tables(run.root) == tables(whole.root)
+        assert not list(run.root.glob("trials/*/stalled.txt"))
+    else:
+        assert run.trials["status"][1] in STATES, "its slot was free again"
+        assert run.trials["status"][1] != "failed"
+        assert run.trials["error"][0] == "no record for 5.0 s: stalled.txt says where it hung"
+        assert "stood still" in RunPaths(run.root).stalled(0).read_text()
 
 
 def test_what_does_not_hang_leaves_no_note(tmp_path: Path) -> None:
