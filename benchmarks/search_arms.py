@@ -1,5 +1,6 @@
 """The searches that are compared, without a cluster: gantune's conductor, Ray's own objects."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -71,7 +72,8 @@ class Gantune:
         spec = self.conductor.ask()
         if spec is None:
             return None
-        return Running(spec, _values(spec, self.conductor.study), spec.seed)
+        started = self.conductor.ledger.starts[spec.number]
+        return Running(spec, json.loads(started["parameters"]), spec.seed)
 
     def tell(self, trial: Running, epoch: int, curve: Curve) -> bool:
         spec: TrialSpec = trial.key
@@ -85,17 +87,6 @@ class Gantune:
         self.conductor.close()
         if self.conductor.fatal:
             raise self.conductor.fatal
-
-
-def _values(spec: TrialSpec, study: Study) -> dict[str, Any]:
-    tree = spec.config.model_dump()
-    found = {}
-    for path in study.search:
-        node: Any = tree
-        for word in path.split("."):
-            node = node[word]
-        found[path] = node
-    return found
 
 
 def _record(spec: TrialSpec, epoch: int, curve: Curve) -> Record:

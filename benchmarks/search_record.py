@@ -45,7 +45,8 @@ class Task(NamedTuple):
 
 TASKS = {
     "digits": Task("lr_beta.yaml", 60, 140, 100, 24 * 40),
-    "grid": Task("mode_coverage_grid.yaml", 100, 119, 80, 16 * 20),
+    "grid": Task("mode_coverage_rates.yaml", 200, 180, 120, 32 * 20),
+    "packing": Task("mode_coverage_grid.yaml", 100, 119, 80, 16 * 20),
 }
 
 
@@ -100,8 +101,8 @@ def write_trials(name: str, folder: Path, path: Path) -> None:
         "number": pa.array([row["number"] for row in rows], pa.int16()),
         "epoch": pa.array([row["epoch"] for row in rows], pa.int16()),
     }
-    for searched in parameters[0]:
-        columns[searched] = pa.array([values[searched] for values in parameters])
+    for searched in task_study(TASKS[name]).search:
+        columns[searched] = pa.array([values.get(searched) for values in parameters])
     for measured in ("objective", "best_objective", "d_acc"):
         columns[measured] = pa.array([row[measured] for row in rows], pa.float32())
     columns["verdict"] = pa.array([row["verdict"] for row in rows])

@@ -25,6 +25,9 @@ from gantune.study import Study
 TREES = 400
 FOLDS = 20
 
+INACTIVE = -100.0
+"""The coordinate of a parameter that a trial does not have: a tree's first cut is beside it."""
+
 
 class Curve(NamedTuple):
     """A trial as it was measured.
@@ -50,7 +53,7 @@ class Recorded(NamedTuple):
     """The trials of a table.
 
     Attributes:
-        values: The searched values of each, by path.
+        values: The searched values of each, by path; those that it has.
         curves: The curve of each.
         machine: What they were trained on.
     """
@@ -67,7 +70,7 @@ def read_recorded(path: Path) -> Recorded:
     values, curves = [], []
     for _, group in groupby(table.to_pylist(), lambda row: row["number"]):
         epochs = list(group)
-        values.append({name: epochs[0][name] for name in searched})
+        values.append({name: epochs[0][name] for name in searched if epochs[0][name] is not None})
         objectives = tuple(row["objective"] for row in epochs)
         curves.append(Curve(objectives, epochs[-1]["verdict"] == "diverged"))
     return Recorded(values, curves, table.schema.metadata[b"machine"].decode())
@@ -105,7 +108,10 @@ class Surrogate:
 
 
 def _coordinates(parameter: Parameter, values: Mapping[str, Any]) -> Sequence[float]:
-    spec, value = parameter.spec, values[parameter.path]
+    spec = parameter.spec
+    if parameter.path not in values:
+        return [INACTIVE]
+    value = values[parameter.path]
     if isinstance(value, str):
         return [float(value == choice) for choice in parameter.ends()]
     value = value / values[spec.times] if spec.times else value

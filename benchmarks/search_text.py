@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from search_figures import RESAMPLES, Interval, Search, matrix
 from search_plot import Panel, draw
-from search_record import TASKS, task_study
+from search_record import SEARCH_SPACES, TASKS, task_study
 from search_surrogate import FOLDS, TREES, Recorded, held_out, read_recorded
 from search_tables import (
     NO_WORSE,
@@ -19,6 +19,8 @@ from search_tables import (
     shown_share,
     surrogate_table,
 )
+
+from gantune.loader import load_study
 
 TEXT = """# Search quality
 
@@ -60,11 +62,10 @@ yet.
 
 `python benchmarks/search_quality.py`; {machine}.
 
-- **Studies.** `digits`: [lr_beta](../../search_spaces/lr_beta.yaml) with {digits_rounds} rounds per
-  epoch instead of 125 (40 epochs a trial; Fréchet distance). `grid`:
-  [mode_coverage_grid](../../search_spaces/mode_coverage_grid.yaml) with {grid_rounds} instead of
-  500 (20 epochs; `mode_kl`). A search may spend what the shipped study's trials come to in full
-  length: {digits_budget} and {grid_budget} epochs, 24 and 16 whole trials.
+- **Studies.** A search may spend what the shipped study's trials come to in full length, in
+  shorter epochs:
+
+{studies}
 - **Recorded.** {recorded}: all trained to their full length on real data by gantune itself; the
   first ones drawn at random, the rest proposed by TPE, to have more of them where searches go.
 - **Surrogate.** A trial in a simulated search has the learning curve of one recorded trial, as it
@@ -98,8 +99,9 @@ Each recorded trial against what a surrogate says that was fitted without it ({f
 
 {surrogate}
 
-[digits.parquet](digits.parquet) and [grid.parquet](grid.parquet) have every recorded epoch,
-[searches.parquet](searches.parquet) what each search found when.
+[digits.parquet](digits.parquet), [grid.parquet](grid.parquet) and
+[packing.parquet](packing.parquet) have every recorded epoch, [searches.parquet](searches.parquet)
+what each search found when.
 """
 
 WHY = """## Why
@@ -119,7 +121,7 @@ WHY = """## Why
 
 AIM = 1 / 3
 DRAWN = ("gantune", "random", "by hand")
-SURROGATE_AT = {"digits": (1, 5, 15, 40), "grid": (8, 16, 20)}
+SURROGATE_AT = {"digits": (1, 5, 15, 40), "grid": (1, 5, 15, 20), "packing": (8, 16, 20)}
 
 
 def write_report(folder: Path, searches: Sequence[Search], machine: str) -> None:
@@ -131,11 +133,8 @@ def write_report(folder: Path, searches: Sequence[Search], machine: str) -> None
             base=task_study(TASKS["digits"]).trial.train.epochs, budget=TASKS["digits"].budget
         ),
         machine=machine,
-        digits_rounds=TASKS["digits"].rounds,
-        grid_rounds=TASKS["grid"].rounds,
-        digits_budget=TASKS["digits"].budget,
-        grid_budget=TASKS["grid"].budget,
-        recorded=" and ".join(_recorded(name, recorded[name]) for name in TASKS),
+        studies="\n".join(map(_study, TASKS)),
+        recorded=", ".join(_recorded(name, recorded[name]) for name in TASKS),
         floors="; ".join(
             _floors(name, Findings(searches, name, "simulated"), recorded[name]) for name in TASKS
         ),
@@ -202,6 +201,17 @@ def _against_the_script(ratio: Interval) -> str:
 def _simulated(name: str, found: Findings) -> str:
     others = [arm for arm in found.best if arm != "gantune"]
     return f"### {name}\n\n{_lines(arms_table(found))}\n\n{_lines(ratios_table(found, others))}"
+
+
+def _study(name: str) -> str:
+    task, study = TASKS[name], task_study(TASKS[name])
+    train = load_study(SEARCH_SPACES / task.file).trial.train
+    return (
+        f"  - `{name}`: [{study.name}](../../search_spaces/{task.file}), {task.rounds} rounds per "
+        f"epoch instead of {train.steps_per_epoch}, {train.epochs} epochs a trial; "
+        f"`{study.objective.metric}`; {task.budget} epochs, {task.budget // train.epochs} whole "
+        f"trials."
+    )
 
 
 def _recorded(name: str, recorded: Recorded) -> str:

@@ -209,6 +209,29 @@ def test_a_surrogate_knows_what_matters() -> None:
         assert abs(np.median(np.log10(near)) - math.log10(lr)) < 0.5
 
 
+def test_a_surrogate_tells_trials_that_lack_a_parameter_from_those_that_have_it(
+    tmp_path: Path,
+) -> None:
+    study = make_study(
+        search={
+            "penalty.name": {"choice": ["none", "r1"]},
+            "penalty.weight": {"log_uniform": [0.1, 10], "when": {"penalty.name": "r1"}},
+        }
+    )
+    weights = [None, 0.1, 1.0, 10.0]
+    having: list[dict[str, Any]] = [
+        {"penalty.name": "r1", "penalty.weight": weight} if weight else {"penalty.name": "none"}
+        for weight in weights
+    ]
+    curves = [Curve((9.0, float(number))) for number in range(1, 5)]
+    surrogate = Surrogate(study, Recorded(having, curves, "none"))
+    assert [surrogate.curve(values, 7) for values in having] == curves
+    arm = Gantune(study, tmp_path / "run")
+    proposed = [trial.values for trial in (arm.ask() for _ in range(4)) if trial]
+    arm.close()
+    assert {len(values) for values in proposed} == {1, 2}, "they are what the surrogate is asked"
+
+
 def test_a_diverged_epoch_is_no_objective() -> None:
     curve = Curve((3.0, 1.0, None), diverged=True)
     assert [curve.objective(epoch) for epoch in (2, 3, 4)] == [1.0, None, None]
