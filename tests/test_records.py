@@ -247,6 +247,16 @@ def test_a_checkpoint_is_the_newest_whole_one(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["002-000004.safetensors", "meta-002.json"]
 
 
+def test_a_checkpoint_that_did_not_fit_leaves_the_one_before(tmp_path: Path) -> None:
+    """Its weights fit, what describes them does not."""
+    writer = CheckpointWriter(tmp_path, 1)
+    writer.write(b"one", {"epoch": 1})
+    with files_of_at_most(50), pytest.raises(OSError, match="too large"):
+        writer.write(b"two", {"epoch": 2})
+    found = read_checkpoint(tmp_path)
+    assert found is not None and found.data == b"one"
+
+
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", '{"weights": 3}', '{"weights": "../../etc/passwd"}']
 )
