@@ -121,9 +121,8 @@ def refuse_links(paths: RunPaths) -> None:
     Raises:
         UsageError: A file or a folder of it is a link; names it.
     """
+    # Each after the one that it is in, which names it where it is a link itself.
     for folder in [paths.root, paths.control, *_folders(paths)]:
-        if folder.is_symlink() and folder != paths.root:
-            _refuse(folder)
         for path in folder.iterdir() if folder.is_dir() else ():
             # Optuna's lock is never followed, and removed by whoever opens the journal.
             if path.is_symlink() and path != paths.journal_lock:

@@ -16,9 +16,6 @@ from gantune.storage import read_json, write_json
 FORMAT = 1
 """Raised when a reader of an older version could not open the run."""
 
-MAX_BYTES = 20_000_000
-"""Of ``run.json``: thousands of sessions, or dozens with large extensions."""
-
 PACKAGES = ("gantune", "torch", "ray", "optuna", "numpy")
 
 RunStatus = Literal["running", "finished", "stopped", "interrupted", "failed"]
@@ -138,8 +135,6 @@ def read_info(path: Path) -> dict[str, Any]:
     """
     if not path.exists():
         return {}
-    if path.stat().st_size > MAX_BYTES:
-        raise GantuneError(f"{path} is damaged: it is larger than {MAX_BYTES:,} bytes")
     info = read_json(path)
     if not isinstance(info, dict):
         raise GantuneError(f"{path} is damaged: it holds no mapping")

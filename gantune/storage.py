@@ -7,6 +7,10 @@ from typing import Any
 
 from gantune.errors import GantuneError
 
+MAX_BYTES = 50_000_000
+"""Of a file that is parsed as a whole: a trial's records of 40,000 epochs, run.json of thousands of
+sessions."""
+
 
 def cache_dir() -> Path:
     """Where classifiers and remote runs are kept.
@@ -46,16 +50,28 @@ def write_json(path: Path, value: Any) -> None:
     write_atomically(path, text.encode())
 
 
+def read_bounded(path: Path) -> bytes:
+    """Reads a file that is parsed as a whole.
+
+    Raises:
+        GantuneError: It is no plain file, or larger than any that gantune writes.
+    """
+    if path.exists() and not path.is_file():
+        raise GantuneError(f"{path} is damaged: it is no plain file")
+    if path.stat().st_size > MAX_BYTES:
+        raise GantuneError(f"{path} is damaged: it is larger than {MAX_BYTES:,} bytes")
+    return path.read_bytes()
+
+
 def read_json(path: Path) -> Any:
     """Reads JSON.
 
     Raises:
         GantuneError: The file is damaged.
     """
-    if path.exists() and not path.is_file():
-        raise GantuneError(f"{path} is damaged: it is no plain file")
+    data = read_bounded(path)
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(data.decode())
     except ValueError as error:
         raise GantuneError(f"{path} is damaged: {error}") from None
     except RecursionError:

@@ -66,6 +66,8 @@ def test_the_launcher_file_asks_for_a_token() -> None:
         (start,) = (line for line in config[f"{where}_start_ray_commands"] if "ray start" in line)
         assert "RAY_AUTH_MODE=token" in start
     assert "--dashboard-host=127.0.0.1" in config["head_start_ray_commands"][1]
+    # As it is mounted it has the mode that ssh gives it.
+    assert "chmod 600 /home/ubuntu/.ray/auth_token" in config["setup_commands"]
 
 
 def test_every_command_of_the_launcher_file_is_bash() -> None:
@@ -135,9 +137,17 @@ def test_only_its_own_pods_and_the_operator_reach_the_cluster(ray_job: dict[str,
     assert spec["policyTypes"] == ["Ingress", "Egress"]
     own, operator = spec["ingress"]
     assert own == {"from": [{"podSelector": {"matchLabels": labels}}]}
-    assert operator["ports"] == [{"protocol": "TCP", "port": 8265}]
-    assert spec["egress"][0] == {"to": [{"podSelector": {"matchLabels": labels}}]}
-    assert {port["port"] for port in spec["egress"][1]["ports"]} == {53}
+    kuberay = {"matchLabels": {"app.kubernetes.io/name": "kuberay-operator"}}
+    assert operator == {
+        "from": [{"namespaceSelector": {}, "podSelector": kuberay}],
+        "ports": [{"protocol": "TCP", "port": 8265}],
+    }
+    to_own, names = spec["egress"]
+    assert to_own == {"to": [{"podSelector": {"matchLabels": labels}}]}
+    system = {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}
+    dns = {"matchLabels": {"k8s-app": "kube-dns"}}
+    assert names["to"] == [{"namespaceSelector": system, "podSelector": dns}]
+    assert {port["port"] for port in names["ports"]} == {53}
 
 
 def test_the_slurm_script_is_clean_bash() -> None:
@@ -188,11 +198,15 @@ def test_the_slurm_script_runs_a_study_and_then_goes_on_with_it(tmp_path: Path) 
     assert call.params["runs_dir"] == runs and call.params["address"] == "auto"
     token = tmp_path / ".ray" / "auth_token"
     assert token.read_text() == "secret\n" and token.stat().st_mode & 0o777 == 0o600
+    # Other jobs of the same person know each other by it.
+    token.write_text("known")
+    token.chmod(0o644)
     (runs / "lr_beta").mkdir(parents=True)
     (runs / "lr_beta" / "study.yaml").write_text("")
     words = slurm(tmp_path, "/shared/lr_beta.yaml", str(runs))
     call = parsed(words[words.index("--") + 1 :])
     assert call.info_name == "resume" and call.params["run"] == str(runs / "lr_beta")
+    assert token.read_text() == "known" and token.stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.slow

@@ -3,6 +3,8 @@
 import json
 import resource
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +18,7 @@ from gantune.columns import EPOCHS
 from gantune.errors import GantuneError, UsageError
 from gantune.lock import hold_lock, is_held
 from gantune.records import SCHEMAS, TableWriter, compact, read_table
-from gantune.storage import read_json, write_json
+from gantune.storage import read_json, write_atomically, write_json
 
 
 def rows(start: int, count: int) -> list[dict[str, object]]:
@@ -109,23 +111,35 @@ def test_a_crash_while_batches_are_joined_loses_none(
     assert read_table(folder).column("g_loss").to_pylist() == [i / 3 for i in range(6)]
 
 
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """For a moment files grow no further, as on a disk that is all but full."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
 def test_a_batch_that_did_not_fit_is_no_half_and_comes_with_the_next(tmp_path: Path) -> None:
-    """Files may grow by 100 bytes for a moment, as on a disk that is all but full."""
     writer = TableWriter(tmp_path / "epochs")
     writer.append(rows(0, 2))
     (path,) = (tmp_path / "epochs").iterdir()
     size = path.stat().st_size
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 100, limits[1]))
-    try:
-        with pytest.raises(OSError, match="too large"):
-            writer.append(rows(2, 2))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    with files_of_at_most(size + 100), pytest.raises(OSError, match="too large"):
+        writer.append(rows(2, 2))
     assert path.stat().st_size == size
     writer.append(rows(4, 2))
     writer.close()
     assert read_table(tmp_path / "epochs").column("g_loss").to_pylist() == [i / 3 for i in range(6)]
+
+
+def test_a_file_that_did_not_fit_is_as_it_was(tmp_path: Path) -> None:
+    write_atomically(tmp_path / "file", b"before")
+    with files_of_at_most(100), pytest.raises(OSError, match="too large"):
+        write_atomically(tmp_path / "file", bytes(1000))
+    assert (tmp_path / "file").read_bytes() == b"before"
 
 
 def test_compacting_changes_nothing_even_if_it_is_cut_short(tmp_path: Path) -> None:
@@ -231,6 +245,16 @@ def test_a_checkpoint_is_the_newest_whole_one(tmp_path: Path) -> None:
     second.write(b"four", {"epoch": 4})
     drop_stale(tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["002-000004.safetensors", "meta-002.json"]
+
+
+def test_a_checkpoint_that_did_not_fit_leaves_the_one_before(tmp_path: Path) -> None:
+    """Its weights fit, what describes them does not."""
+    writer = CheckpointWriter(tmp_path, 1)
+    writer.write(b"one", {"epoch": 1})
+    with files_of_at_most(50), pytest.raises(OSError, match="too large"):
+        writer.write(b"two", {"epoch": 2})
+    found = read_checkpoint(tmp_path)
+    assert found is not None and found.data == b"one"
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from gantune.parts.base import Options
 from gantune.paths import RunPaths
 from gantune.runinfo import describe_warm_start, read_info
 from gantune.space import Space, propose
+from gantune.storage import read_bounded
 from gantune.tuning import journal
 from gantune.tuning.confirm import repeat_of
 from gantune.tuning.outcome import Status
@@ -85,7 +86,7 @@ def read_prior(paths: RunPaths) -> Prior | None:
     path = paths.warm_start
     if path.is_file():
         try:
-            return Prior.model_validate_json(path.read_bytes())
+            return Prior.model_validate_json(read_bounded(path))
         except ValidationError as error:
             raise GantuneError(f"{path} is damaged: {error.errors()[0]['msg']}") from None
     sessions = read_info(paths.info).get("sessions", [])

@@ -67,6 +67,7 @@ def test_a_running_study_is_on_loopback_and_asks_for_its_token(tmp_path: Path) -
 
         token = home / ".ray" / "auth_token"
         assert mode(token) == 0o600 and len(token.read_text()) == 64
+        assert mode(token.parent) == 0o700
         ports = [address.port for p, address in listening if "gcs_server" in p.name()]
         assert joins(ports, token.read_text(), other)
         assert not joins(ports, "0" * 64, other) and not joins(ports, None, other)
@@ -84,6 +85,7 @@ def test_a_token_that_others_can_read_is_closed(
     token = tmp_path / ".ray" / "auth_token"
     made = token.read_text()
     assert mode(token) == 0o600 and len(made) == 64
+    assert mode(token.parent) == 0o700
     assert [path.name for path in token.parent.iterdir()] == ["auth_token"]
     token.chmod(0o644)
     keep_token_private()
@@ -92,6 +94,15 @@ def test_a_token_that_others_can_read_is_closed(
     monkeypatch.setenv("RAY_AUTH_TOKEN", "x" * 64)
     keep_token_private()
     assert not token.exists()
+
+
+@pytest.mark.slow
+def test_who_has_imported_ray_before_is_told_what_listens(tmp_path: Path) -> None:
+    """Ray reads when it is imported whether it keeps to loopback."""
+    code = "import ray\nfrom gantune.tuning.cluster import local_ray\nwith local_ray(): pass"
+    own = {k: v for k, v in os.environ.items() if k != "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"}
+    done = subprocess.run([sys.executable, "-c", code], env=own, capture_output=True, text=True)
+    assert "ray was imported before gantune started it and listens on all" in done.stderr
 
 
 @pytest.mark.slow

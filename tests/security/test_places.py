@@ -11,16 +11,21 @@ from conftest import make_study
 from optuna.samplers import RandomSampler
 from optuna.storages.journal import JournalFileSymlinkLock
 from test_cli import TINY, call
+from typer.testing import CliRunner
 
 import gantune
 from gantune.checkpoints import read_checkpoint
+from gantune.cli import app
 from gantune.disk import prune
 from gantune.errors import GantuneError, UsageError
 from gantune.export import write_export
 from gantune.loader import load_study, open_study
+from gantune.lock import hold_lock
 from gantune.paths import RunPaths, refuse_links
+from gantune.remote import uri_of
 from gantune.storage import read_json
 from gantune.tuning.journal import open_journal
+from gantune.tuning.prior import read_prior
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +55,7 @@ def linked(place: Path, target: Path) -> None:
         shutil.rmtree(place)
     else:
         place.unlink(missing_ok=True)
-    place.parent.mkdir(exist_ok=True)
+    place.parent.mkdir(parents=True, exist_ok=True)
     place.symlink_to(target)
 
 
@@ -66,7 +71,20 @@ FOLDERS = [
     "tune",
     "tensorboard",
 ]
-FILES = ["study.yaml", "run.json", "lock", "optuna.journal", "control/stop-all"]
+FILES = [
+    "study.yaml",
+    "run.json",
+    "lock",
+    "optuna.journal",
+    "control/stop-all",
+    "tune/session-001",
+    "epochs/000001.arrow",
+    "trials/00000/error.txt",
+    "trials/00000/best/meta-001.json",
+    "trials/00000/samples/epoch-00001.png",
+    "tensorboard/00000",
+    "tensorboard/00000/events",
+]
 
 
 @pytest.mark.parametrize("place", FOLDERS)
@@ -95,6 +113,18 @@ def test_resume_touches_nothing_outside(root: Path, elsewhere: Path, place: str)
     assert done.returncode == 2 and "symbolic link" in done.stderr, done.stderr
     assert "Traceback" not in done.stderr
     assert {path.read_text() for path in elsewhere.iterdir()} == {"mine"}
+
+
+@pytest.mark.parametrize("words", [["stop"], ["evaluate"], ["resume", "--concurrency", "1"]])
+def test_commands_beside_a_running_study_write_nothing_outside(
+    root: Path, elsewhere: Path, words: list[str]
+) -> None:
+    linked(root / "control", elsewhere)
+    with hold_lock(root / "lock"):
+        done = CliRunner().invoke(app, [*words, str(root)])
+    with pytest.raises(UsageError, match="control is a symbolic link"):
+        raise done.exception or AssertionError(done.output)
+    assert len(list(elsewhere.iterdir())) == 4
 
 
 @pytest.mark.parametrize("place", ["trials", "trials/00000", "trials/00000/best"])
@@ -161,6 +191,7 @@ BOMB = "a: &a [x, x]\n" + "".join(
         ("name: '" + "a b " * 240_000 + "'", "name"),
         ("# c\n" * 240_000, "empty"),
         ("name: " + "9" * 900_000, "name"),
+        ("name: 0x" + "9" * 900_000, "name"),
     ],
 )
 def test_bombs_end_in_a_message_in_a_second(tmp_path: Path, text: str, message: str) -> None:
@@ -190,12 +221,27 @@ def test_large_and_deep_files_of_a_run(root: Path) -> None:
     quick(lambda: gantune.load(root), r"run\.json is damaged")
     large(info)
     quick(lambda: gantune.load(root), r"run\.json is damaged")
-    info.write_text('{"sessions": [' + "[]," * 33_000_000 + "[]]}")
-    quick(lambda: gantune.load(root), r"run\.json is damaged: it is larger than 20,000,000 bytes")
     large(root / "study.yaml")
     quick(lambda: gantune.load(root), "larger than")
     os.mkfifo(root / "pipe")
     quick(lambda: read_json(root / "pipe"), "no plain file")
+
+
+def test_large_files_that_are_json(root: Path, tmp_path: Path) -> None:
+    """100 MB that could be parsed, to 33 million lists."""
+    hostile, paths = tmp_path / "hostile", RunPaths(root)
+    hostile.write_text('{"sessions": [' + "[]," * 33_000_000 + "[]]}")
+    (meta,) = paths.best(0).glob("meta-*.json")
+    uses: dict[Path, tuple[Callable[[], object], str]] = {
+        meta: (lambda: gantune.load(root).best(), "no whole checkpoint"),
+        paths.storage: (lambda: uri_of(paths.storage), r"storage\.json is damaged: it is larger"),
+        paths.warm_start: (lambda: read_prior(paths), r"warm_start\.json is damaged: it is larger"),
+        paths.info: (lambda: gantune.load(root), r"run\.json is damaged: it is larger than"),
+    }
+    for path, (use, message) in uses.items():
+        path.unlink(missing_ok=True)
+        os.link(hostile, path)
+        quick(use, message)
 
 
 @pytest.mark.parametrize("name", ["../x", "..", "/x", "a/b", "", "a\n", "-x", ".x", "x" * 101])

@@ -5,12 +5,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 import gantune
+from gantune.api import silent
+from gantune.cli import app
 from gantune.errors import UsageError
 from gantune.extensions import MAX_BYTES, read_extension
 from gantune.loader import load_run_study, load_study
 from gantune.parts.foreign import EXTRA_METRICS, EXTRAS
+from gantune.tuning.runner import resume_run
 
 SPACES = Path(__file__).parent.parent.parent / "search_spaces"
 SHORT = ["train.epochs=2", "train.steps_per_epoch=3", "train.batch_size=8", "eval.samples=50"]
@@ -92,12 +96,27 @@ def test_a_run_of_another_user_runs_nothing_unless_trusted(study: Path, tmp_path
         lambda: load_run_study(root / "study.yaml"),
         lambda: gantune.trial_as_study(run, 0),
         lambda: run.best().generator(),
+        lambda: resume_run(root, silent),
     ):
         with pytest.raises(UsageError, match="--trust"):
             use()
     assert not (study.parent / "mark").exists()
     samples = run.best().generator(trust=True).sample(3)
     assert samples.shape[0] == 3 and (study.parent / "mark").exists()
+
+
+@as_root
+@pytest.mark.parametrize("command", ["check", "train", "run"])
+def test_commands_run_nothing_of_another_user_unless_told(
+    study: Path, tmp_path: Path, command: str
+) -> None:
+    os.chown(study, SOMEBODY, -1)
+    where = [] if command == "check" else ["--runs-dir", str(tmp_path / "runs")]
+    refused = CliRunner().invoke(app, [command, str(study), *where])
+    assert isinstance(refused.exception, UsageError) and "--trust" in str(refused.exception)
+    assert not (study.parent / "mark").exists()
+    assert CliRunner().invoke(app, ["check", str(study), "--trust"]).exit_code == 0
+    assert (study.parent / "mark").exists()
 
 
 def test_the_best_generator_of_an_extension_needs_no_study(study: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import optuna
 import psutil
 import pytest
 from conftest import make_study
+from data_files import random_images, write_idx
 from optuna.trial import TrialState
 
 import gantune
@@ -194,6 +195,26 @@ def test_a_worker_that_is_killed_is_replaced_and_nothing_is_lost(tmp_path: Path)
         assert run.epochs[column].tolist() == train.epochs[column].tolist()
 
 
+def test_data_are_read_once_and_not_by_trials(tmp_path: Path) -> None:
+    """They travel through Ray, once to a node: on disk half is gone when the first trial begins."""
+    data = write_idx(tmp_path / "digits", random_images(200, 8, 8))
+    (images,) = data.iterdir()
+
+    class Cuts(Silent):
+        def began(self, spec: Any) -> None:
+            os.truncate(images, 8_000)
+
+    @contextmanager
+    def progress(study: Study) -> Any:
+        yield Cuts()
+
+    study = make_study(
+        trial={"data": {"name": "idx", "root": str(data)}}, max_failures=0, budget={"trials": 2}
+    )
+    run = gantune.load(run_study(study, progress, runs_dir=tmp_path, concurrency=2).root)
+    assert set(run.trials["status"]) <= {"completed", "stopped"}, list(run.trials["error"])
+
+
 def test_storage_that_fails_ends_the_run_and_fails_no_trial(tmp_path: Path) -> None:
     paths = RunPaths(tmp_path / "tiny")
 
@@ -228,6 +249,9 @@ def test_more_than_the_machine_has_is_refused_at_once(tmp_path: Path) -> None:
         study = make_study(resources=resources)
         with pytest.raises(gantune.UsageError, match="all of the machine is"):
             gantune.run(study, runs_dir=tmp_path)
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(gantune.UsageError, match="this machine has no GPU that Ray can see"):
+        gantune.run(make_study(trial={"device": "cuda"}), runs_dir=tmp_path)
     assert not list(tmp_path.iterdir())
 
 

@@ -262,6 +262,21 @@ def test_code_from_a_store_wants_trust(tmp_path: Path) -> None:
     assert take_up(uri, tmp_path / "there", trust=True).is_dir()
 
 
+def test_only_names_that_files_of_a_run_have_are_taken(tmp_path: Path) -> None:
+    """A store's own can be anything, and lead out of a folder."""
+    uri = storage_uri(str(tmp_path / "store"), "tiny")
+    paths, there = RunPaths(tmp_path / "here" / "tiny"), tmp_path / "store" / "tiny"
+    create_run(paths, study(), storage=uri)
+    with mirrored(paths):
+        pass
+    for name in (".bashrc", "a b", "epochs/-x.arrow", "x/.ssh/keys", "trials/0\n/x", "plain"):
+        (there / name).parent.mkdir(parents=True, exist_ok=True)
+        (there / name).write_bytes(b"planted")
+    root = take_up(uri, tmp_path / "there", trust=False)
+    taken = [path for path in root.rglob("*") if path.is_file() and path.read_bytes() == b"planted"]
+    assert taken == [root / "plain"]
+
+
 @pytest.mark.parametrize(
     ("mark", "message"),
     [(None, "is no run that gantune keeps"), (b"{", "mark.json is damaged"), (b"[]", "damaged")],

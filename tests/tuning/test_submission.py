@@ -20,8 +20,10 @@ from typing import Any, NamedTuple
 
 import psutil
 import pytest
+from typer.testing import CliRunner
 
 import gantune
+from gantune.cli import app
 from gantune.errors import GantuneError, UsageError
 from gantune.jobs import pack
 from gantune.tuning import submission
@@ -89,6 +91,21 @@ def test_what_cannot_be_sent_is_said(study: Path, tmp_path: Path) -> None:
         pack(study, tmp_path / "c")
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--runs-dir", "runs"], "the whole path"),
+        (["--runs-dir", "/shared", "--name", "../x"], "is no run name"),
+    ],
+)
+def test_runs_are_kept_in_a_place_that_the_cluster_knows(
+    study: Path, options: list[str], message: str
+) -> None:
+    words = ["submit", str(study), "--address", "http://127.0.0.1:9", *options]
+    refused = CliRunner().invoke(app, words)
+    assert isinstance(refused.exception, UsageError) and message in str(refused.exception)
+
+
 @pytest.fixture
 def silent() -> Iterator[str]:
     """Takes connections and never says a word."""
@@ -98,14 +115,20 @@ def silent() -> Iterator[str]:
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
 
 
-@pytest.fixture
-def other_server(tmp_path: Path) -> Iterator[str]:
+@pytest.fixture(params=[(404, b""), (200, b"<html>"), (200, b'{"version": "1"}')])
+def other_server(request: pytest.FixtureRequest) -> Iterator[str]:
     """A server of something else."""
+    status, page = request.param
 
-    class Files(http.server.SimpleHTTPRequestHandler):
+    class Other(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(page)
+
         def log_message(self, *words: Any) -> None: ...
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Files) as server:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Other) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}"
