@@ -14,7 +14,7 @@ from toy import Crash, Crasher, crashing
 
 import gantune
 from gantune.api import Silent, silent
-from gantune.checkpoints import read_checkpoint
+from gantune.checkpoints import CheckpointWriter, read_checkpoint, remove_checkpoint
 from gantune.columns import TIMES
 from gantune.disk import prune, worth_keeping
 from gantune.errors import CheckpointError, ConfigError, UsageError
@@ -150,6 +150,35 @@ def test_a_crash_while_removing_is_made_up_for(
         assert read_checkpoint(folder) is None
     session(paths, study_of(keep_top=2))
     assert files(paths.root) == files(whole)
+
+
+@pytest.mark.parametrize("left", range(4))
+def test_of_two_attempts_checkpoints_the_newest_is_the_last_to_go(
+    left: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a crash leaves is never the older one: a trial would begin again from there."""
+    folder, unlink, removed = tmp_path / "best", Path.unlink, []
+    CheckpointWriter(folder, 1).write(b"one", {"epoch": 1})
+    older = {path: path.read_bytes() for path in folder.iterdir()}
+    CheckpointWriter(folder, 2).write(b"two", {"epoch": 2})
+    for path, data in older.items():  # killed before it removed them
+        path.write_bytes(data)
+    assert len(list(folder.iterdir())) == 4
+
+    def dies(self: Path, missing_ok: bool = False) -> None:
+        if len(removed) == left:
+            raise Crash
+        removed.append(self)
+        unlink(self, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", dies)
+    with pytest.raises(Crash):
+        remove_checkpoint(folder)
+    monkeypatch.undo()
+    found = read_checkpoint(folder)
+    assert found is None if left > 1 else found is not None and found.data == b"two"
+    remove_checkpoint(folder)
+    assert not folder.exists()
 
 
 def reports(host: Host, trial: Any, until: int) -> list[Progress]:

@@ -139,7 +139,17 @@ def test_a_file_that_did_not_fit_is_as_it_was(tmp_path: Path) -> None:
     write_atomically(tmp_path / "file", b"before")
     with files_of_at_most(100), pytest.raises(OSError, match="too large"):
         write_atomically(tmp_path / "file", bytes(1000))
-    assert (tmp_path / "file").read_bytes() == b"before"
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"before"]
+
+
+def test_a_table_that_could_not_be_compacted_has_all_its_rows(tmp_path: Path) -> None:
+    for start in (0, 5):
+        writer = TableWriter(tmp_path / "epochs")
+        writer.append(rows(start, 5))
+        writer.close()
+    with files_of_at_most(100), pytest.raises(OSError, match="too large"):
+        compact(tmp_path / "epochs")
+    assert read_table(tmp_path / "epochs").num_rows == 10
 
 
 def test_compacting_changes_nothing_even_if_it_is_cut_short(tmp_path: Path) -> None:

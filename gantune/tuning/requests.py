@@ -1,6 +1,10 @@
 """What other terminals ask of a run that goes on: files in its ``control`` folder."""
 
+import re
+
 from gantune.paths import RunPaths
+
+_COUNT = re.compile("[1-9][0-9]{0,5}")
 
 
 class Requests:
@@ -27,7 +31,7 @@ class Requests:
             text = self._paths.concurrency.read_text(encoding="utf-8")
         except OSError:
             return None
-        return int(text) if text.isdigit() and int(text) else None
+        return int(text) if _COUNT.fullmatch(text) else None
 
     def _stops(self) -> set[str]:
         if not self._paths.control.is_dir():
