@@ -14,7 +14,7 @@ from search_surrogate import Surrogate, read_recorded
 from gantune.study import Study
 
 SLOTS = 2
-SEEDS = tuple(range(20))
+SEEDS = tuple(range(40))
 
 UNSTOPPED = ("sampler={name: random}", "scheduler={name: none}", "start=[]")
 

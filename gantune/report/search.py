@@ -139,8 +139,9 @@ def best_against_epochs(epochs: pd.DataFrame, metric: str, goal: Goal) -> SpentC
 def rungs(
     trials: pd.DataFrame, epochs: pd.DataFrame, levels: tuple[float, ...]
 ) -> tuple[Rung, ...]:
-    """What happened at each rung of the scheduler."""
-    at = epochs.dropna(subset=["rung"])
+    """What happened at each rung of the scheduler, by the values that it saw there."""
+    latest = epochs.sort_values("epoch").groupby("number")["objective"].ffill()
+    at = epochs.assign(latest=latest).dropna(subset=["rung"])
     last = epochs.groupby("number")["epoch"].max()
     ended = trials.set_index("number")["stopped_by"].astype("string")
     found = []
@@ -152,7 +153,7 @@ def rungs(
         chosen = set(thin_numbers([int(n) for n in rows["number"]]))
         points = tuple(
             RungPoint(int(n), float(v), bool(s))
-            for n, v, s in zip(rows["number"], rows["best_objective"], is_stopped, strict=True)
+            for n, v, s in zip(rows["number"], rows["latest"], is_stopped, strict=True)
             if is_known(v) and int(n) in chosen
         )
         found.append(Rung(index, float(level), len(rows), int(is_stopped.sum()), points))

@@ -64,8 +64,10 @@ class Judge:
 
     def _passes(self, number: int, level: float, record: Record) -> bool:
         so_far = self._ledger.records[number][: record["epoch"]]
-        best = self._ranking.best(so_far)
-        return self._rungs.observe(number, level, self._ranking.standing(best) if best else None)
+        scored = [row for row in so_far if row["objective"] is not None]
+        # Not its best: a lucky early epoch says less about the end than where it stands now.
+        now = self._ranking.standing(scored[-1]) if scored else None
+        return self._rungs.observe(number, level, now)
 
     def _is_ended_by_verdict(self, records: list[Record]) -> bool:
         return ends_by_verdict(records[-self._study.stop.patience :], self._study.stop)

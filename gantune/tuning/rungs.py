@@ -35,7 +35,7 @@ class Rungs:
         Args:
             number: The trial.
             level: What is no rung is passed over.
-            standing: Of its best epoch so far; None or NaN is worse than any number.
+            standing: Of its latest epoch that was evaluated; None or NaN is worse than any number.
         """
         rung = self._values.get(level)
         if rung is None or number in rung:

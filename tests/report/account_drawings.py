@@ -61,8 +61,9 @@ def _at_rung(found: re.Match[str], alt: str, t: Tables) -> Values:
     assert not is_stopped or t.trials[number]["stopped_by"] == "asha"
     at = reached[-1:] if is_stopped else reached
     shown = float(found[0].split(": ")[1].split(",")[0].replace("−", "-"))
-    best = [min(t.sign * r["objective"] for r in rows if r["epoch"] <= a["epoch"]) for a in at]
-    return [number, t.sign * min(best, key=lambda value: abs(t.sign * value - shown))]
+    known = [row for row in rows if row["objective"] is not None]
+    latest = [[r["objective"] for r in known if r["epoch"] <= a["epoch"]][-1] for a in at]
+    return [number, min(latest, key=lambda value: abs(value - shown))]
 
 
 @drawing_rule(r"trial (\d+): ([a-z ]+); [^,]+, .+")

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 
 from account import NUMBER, QUOTED, Values, has_numbers, rule, unaccounted
@@ -127,6 +128,9 @@ def wrong_in_drawing(texts: list[Text], t: Tables) -> Iterator[str]:
     # At rungs a trial stands as often as it came to one.
     titles = [text.whole for text in texts if text.place == "title" and alt[:4] != "rung"]
     marks = [found[0] for title in titles if (found := re.match(r"(trial|mode) \d+", title))]
+    marks += [
+        text.whole for text in texts if re.fullmatch(r"(epoch|images|seconds) \d+", text.whole)
+    ]
     yield from (f"{mark} twice in {alt!r}" for mark in set(marks) if marks.count(mark) > 1)
     if alt.startswith(("verdicts over", "trials by verdict")):
         if wrong_counts([text.whole for text in texts], alt):
@@ -152,7 +156,8 @@ def axes(labels: list[Text]) -> Iterator[Text]:
             places = [float(text.at[along]) for text in line]
             values = [_value(text.whole) for text in line]
             logs = [math.log(v) for v in values] if min(values) > 0 else values
-            if len(line) > 1 and (_is_straight(places, values) or _is_straight(places, logs)):
+            is_linear = _is_straight(places, values) and _is_even(values)
+            if len(line) > 1 and (is_linear or _is_straight(places, logs)):
                 yield from line
 
 
@@ -168,6 +173,12 @@ def _is_straight(places: list[float], values: list[float]) -> bool:
     slope = (places[-1] - places[0]) / (values[-1] - values[0])
     ends = ((p, places[0] + slope * (v - values[0])) for p, v in zip(places, values, strict=True))
     return all(abs(place - expected) <= 0.12 for place, expected in ends)
+
+
+def _is_even(values: list[float]) -> bool:
+    """Whether they are equally far apart: places tell large values apart by their first digits."""
+    steps = [later - earlier for earlier, later in pairwise(values)]
+    return all(abs(step - steps[0]) <= 1e-4 * abs(steps[0]) for step in steps)
 
 
 # Texts that only a page has

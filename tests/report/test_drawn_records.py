@@ -121,6 +121,7 @@ def test_who_was_stopped_at_a_rung() -> None:
     assert (rung.level, rung.reached, rung.stopped) == (2.0, 3, 1)
     # Trial 3 was stopped by its verdict, at the rung but not by it.
     assert [p.number for p in rung.points if p.is_stopped] == [1]
+    assert [p.value for p in rung.points] == [5.0, 8.0, 3.0], "there, not the best until there"
 
 
 def test_the_time_line_begins_with_the_first_trial() -> None:

@@ -3,7 +3,7 @@
 The rule (Li et al., arXiv 1810.05934, the stopping variant, as docs/design.md has it): rungs stand
 at grace * factor^k below a trial's full length. A trial that reaches a rung goes on if fewer than
 max(1, n // factor) of the n trials that have been there so far, itself included, were better in
-the best that they had seen until then. Nothing is read but ``run.epochs`` in order of ``seq`` and
+the last value that they had there. Nothing is read but ``run.epochs`` in order of ``seq`` and
 the study; ``run.trials`` says what really happened.
 """
 
@@ -49,15 +49,15 @@ def ends_by_hand(run: gantune.Run) -> dict[int, End]:
     levels, full = levels_by_hand(study)
     seen: dict[float, list[float]] = {level: [] for level in levels}
     before: dict[int, float] = {}
-    best: dict[int, float] = {}
+    value: dict[int, float] = {}
     ends: dict[int, End] = {}
     for record in run.epochs.sort_values("seq").to_dict("records"):
         number, epoch = record["number"], record["epoch"]
         way = float(record[COLUMNS[scheduler.unit]])
         if number in ends:
             continue
-        # Of an epoch that was not evaluated it is NaN, which is less than nothing.
-        best[number] = min(best.get(number, math.inf), sign * record["objective"])
+        if not math.isnan(record["objective"]):  # of an epoch that was not evaluated
+            value[number] = sign * record["objective"]
         is_last = epoch == study.trial.train.epochs and scheduler.unit != "images"
         if record["verdict"] == "diverged":
             ends[number] = End("diverged", None, epoch)
@@ -66,8 +66,9 @@ def ends_by_hand(run: gantune.Run) -> dict[int, End]:
         else:
             for level in levels:
                 if before.get(number, 0) < level <= way:
-                    seen[level].append(best[number])
-                    better = sum(value < best[number] for value in seen[level])
+                    own = value.get(number, math.inf)
+                    seen[level].append(own)
+                    better = sum(other < own for other in seen[level])
                     if better >= max(1, len(seen[level]) // scheduler.reduction_factor):
                         ends[number] = End("stopped", "asha", epoch)
         before[number] = way
@@ -184,11 +185,12 @@ def _the_trial_itself_does_not_count(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Rungs, "observe", observe)
 
 
-def _the_value_of_the_epoch_is_compared(patch: pytest.MonkeyPatch) -> None:
-    def latest(self: Judge, number: int, level: float, record: Any) -> bool:
-        return self._rungs.observe(number, level, self._ranking.standing(record))
+def _the_best_so_far_is_compared(patch: pytest.MonkeyPatch) -> None:
+    def best(self: Judge, number: int, level: float, record: Any) -> bool:
+        found = self._ranking.best(self._ledger.records[number][: record["epoch"]])
+        return self._rungs.observe(number, level, found and self._ranking.standing(found))
 
-    patch.setattr(Judge, "_passes", latest)
+    patch.setattr(Judge, "_passes", best)
 
 
 def _only_the_first_rung_is_asked(patch: pytest.MonkeyPatch) -> None:
@@ -205,7 +207,7 @@ def _only_the_first_rung_is_asked(patch: pytest.MonkeyPatch) -> None:
     [
         _rungs_are_not_refilled,
         _the_trial_itself_does_not_count,
-        _the_value_of_the_epoch_is_compared,
+        _the_best_so_far_is_compared,
         _only_the_first_rung_is_asked,
     ],
 )
