@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from search_arms import Arm, ByHand, Gantune
+from search_arms import Arm, ByBestSoFar, ByHand, Gantune
 from search_figures import Search, best_so_far
 from search_record import TASKS, Task, task_study
 from search_slots import simulate
@@ -25,6 +25,9 @@ OURS: dict[str, tuple[str, ...]] = {
     "random + ASHA": ("sampler={name: random}", "start=[]"),
 }
 """Searches of gantune's: what they set in the shipped study."""
+
+
+BY_BEST = "gantune, rungs by the best so far"
 
 
 class Rungs(NamedTuple):
@@ -59,7 +62,7 @@ def search_study(task: Task, seed: int, budget: int, *overrides: str) -> Study:
 
 def searches(task: Task) -> list[str]:
     """The names of all that are compared."""
-    return [*OURS, *hand_rungs(task_study(task))]
+    return [*OURS, BY_BEST, *hand_rungs(task_study(task))]
 
 
 def make_arm(task: Task, name: str, seed: int, folder: Path) -> Arm:
@@ -67,6 +70,10 @@ def make_arm(task: Task, name: str, seed: int, folder: Path) -> Arm:
     if name in OURS:
         study = search_study(task, seed, task.budget, *OURS[name])
         return Gantune(study, folder / "run")
+    if name == BY_BEST:
+        arm = Gantune(search_study(task, seed, task.budget), folder / "run")
+        arm.conductor._judge = ByBestSoFar(arm.conductor.study, arm.conductor.ledger)
+        return arm
     study = task_study(task)
     return ByHand(study, seed, *hand_rungs(study)[name])
 

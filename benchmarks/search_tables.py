@@ -103,7 +103,10 @@ def surrogate_table(answers: Sequence[Answer], epochs: Sequence[int]) -> list[st
         # One answer, as in a search: the mean over the trees of what one tree says.
         one = float(np.mean([rank_correlation(true, column) for column in given.T]))
         middle = rank_correlation(true, np.median(given, axis=1))
-        factor = float(np.exp(np.median(np.abs(np.log(given / true[:, None])))))
+        known = np.isfinite(given) & np.isfinite(true[:, None])
+        logs = np.log(given, where=known, out=np.zeros_like(given))
+        logs -= np.log(true, where=np.isfinite(true), out=np.zeros_like(true))[:, None]
+        factor = float(np.exp(np.median(np.abs(logs[known]))))
         lines.append(f"| {epoch} | {one:.2f} | {middle:.2f} | {factor:.2f} |")
     return lines
 
@@ -116,18 +119,29 @@ def early_table(recorded: Recorded, rungs: Sequence[int], factor: int) -> list[s
         rungs: Epochs at which one could decide.
         factor: One trial in this many would go on.
     """
+    share = f"of the best tenth, the best 1/{factor} has"
     lines = [
-        f"| epoch | rank correlation with the end | of the best tenth, the best 1/{factor} has |",
-        "|---" * 3 + "|",
+        f"| epoch | rank correlation with the end: of the value there | of the best so far "
+        f"| {share}: by the value there | by the best so far |",
+        "|---" * 5 + "|",
     ]
     length = max(len(curve.objectives) for curve in recorded.curves)
     end = np.array([curve.best(length) for curve in recorded.curves])
     top = np.argsort(end)[: len(end) // 10]
     for epoch in rungs:
-        early = np.array([curve.best(epoch) for curve in recorded.curves])
-        kept = float(np.mean(early[top] <= np.sort(early)[len(early) // factor - 1]))
-        lines.append(f"| {epoch} | {rank_correlation(early, end):.2f} | {kept:.0%} |")
+        there = [curve.objective(epoch) for curve in recorded.curves]
+        early = (
+            np.array([np.inf if value is None else value for value in there]),
+            np.array([curve.best(epoch) for curve in recorded.curves]),
+        )
+        ranks = " | ".join(f"{rank_correlation(values, end):.2f}" for values in early)
+        kept = " | ".join(f"{_kept(values, top, factor):.0%}" for values in early)
+        lines.append(f"| {epoch} | {ranks} | {kept} |")
     return lines
+
+
+def _kept(early: np.ndarray, top: np.ndarray, factor: int) -> float:
+    return float(np.mean(early[top] <= np.sort(early)[len(early) // factor - 1]))
 
 
 def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:

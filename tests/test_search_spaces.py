@@ -51,8 +51,10 @@ def test_there_are_studies() -> None:
 def test_it_is_valid_and_says_what_it_asks(
     path: Path, replacements: dict[str, dict[str, Any]]
 ) -> None:
-    first = path.read_text().splitlines()[0]
+    text = path.read_text()
+    first, header = text.splitlines()[0], text.partition("\nname:")[0]
     assert first.startswith("# ") and first.endswith("?"), "the first line is the question"
+    assert "\n# Budget: " in header and "\n# Found" in header
     study = gantune.load_study(path, overrides(path, replacements))
     assert study.name == path.stem and study.description and study.search
     shown = io.StringIO()
