@@ -26,6 +26,9 @@ class Panel(NamedTuple):
     curves: Mapping[str, np.ndarray]
 
 
+NOTHING = 1e300
+
+
 def draw(panels: Sequence[Panel]) -> str:
     """Panels side by side, with one legend below; the vertical axes are logarithmic."""
     names = list(panels[0].curves)
@@ -50,11 +53,12 @@ class _Axes:
     """From epochs and objectives to places on the paper."""
 
     def __init__(self, curves: Mapping[str, np.ndarray]) -> None:
-        quartiles = [np.quantile(curve, [0.25, 0.75], axis=0) for curve in curves.values()]
+        quartiles = [_quantiles(curve, (0.25, 0.75)) for curve in curves.values()]
         self.epochs = quartiles[0].shape[1]
         self.low = float(min(q.min() for q in quartiles)) / 1.1
         # What a search has found in its first epochs says little and would flatten the rest.
-        self.high = float(max(q[:, self.epochs // 20 :].max() for q in quartiles)) * 1.1
+        later = np.concatenate([q[:, self.epochs // 20 :] for q in quartiles])
+        self.high = float(later[later < NOTHING].max()) * 1.1
 
     def x(self, epoch: float) -> float:
         return LEFT + (WIDTH - LEFT - RIGHT) * epoch / self.epochs
@@ -62,6 +66,13 @@ class _Axes:
     def y(self, value: float) -> float:
         share: float = math.log(min(value, self.high) / self.low) / math.log(self.high / self.low)
         return HEIGHT - BOTTOM - (HEIGHT - BOTTOM - TOP) * share
+
+
+def _quantiles(curve: np.ndarray, shares: Sequence[float]) -> np.ndarray:
+    """Of the seeds at each epoch; a search that has found nothing yet is worse than any other."""
+    known = np.where(np.isfinite(curve), curve, NOTHING)
+    found: np.ndarray = np.quantile(known, shares, axis=0, method="nearest")
+    return found
 
 
 def _panel(panel: Panel) -> Iterator[str]:
@@ -72,7 +83,7 @@ def _panel(panel: Panel) -> Iterator[str]:
     yield _text(LEFT, TOP - 4, panel.unit)
     epochs = range(1, axes.epochs + 1)
     for curve, colour in zip(panel.curves.values(), COLOURS, strict=False):
-        low, middle, high = np.quantile(curve, [0.25, 0.5, 0.75], axis=0)
+        low, middle, high = _quantiles(curve, (0.25, 0.5, 0.75))
         edge = [*_steps(axes, epochs, low), *reversed(list(_steps(axes, epochs, high)))]
         yield f'<polygon points="{" ".join(edge)}" fill="{colour}" fill-opacity="0.15"/>'
         line = " ".join(_steps(axes, epochs, middle))
