@@ -1,6 +1,7 @@
 """Drawings as PNG, for Markdown: the light palette, painted by Pillow."""
 
 import io
+import unicodedata
 from functools import lru_cache
 from typing import Any
 
@@ -49,7 +50,9 @@ def _paint(image: Image.Image, brush: ImageDraw.ImageDraw, mark: Mark, by: int) 
         font = _font(round(mark.size * by))
         stroke = by // 4 if mark.bold else 0
         at, colour = (mark.x * by, mark.y * by), _colour(mark.ink, 1)
-        brush.text(at, mark.text, font=font, anchor=anchor, fill=colour, stroke_width=stroke)
+        brush.text(
+            at, drawable(mark.text), font=font, anchor=anchor, fill=colour, stroke_width=stroke
+        )
     else:
         picture = Image.open(io.BytesIO(mark.png)).convert("RGB")
         size = (round(mark.width * by), round(mark.height * by))
@@ -100,6 +103,15 @@ def _colour(ink: str, opacity: float) -> tuple[int, int, int, int]:
     code = INKS[ink][0].removeprefix("#")
     red, green, blue = (int(code[i : i + 2], 16) for i in (0, 2, 4))
     return red, green, blue, round(255 * opacity)
+
+
+def drawable(text: str) -> str:
+    """A text in letters that Pillow's own font has: an accent is left out, not drawn as a box."""
+    parts = unicodedata.normalize("NFKD", text.translate(_DASHES))
+    return "".join(part for part in parts if not unicodedata.combining(part))
+
+
+_DASHES = str.maketrans("−–", "--")
 
 
 @lru_cache(maxsize=32)

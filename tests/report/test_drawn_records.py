@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from conftest import make_study
 from made import make_run
-from PIL import Image
+from PIL import Image, ImageFont
 
 import gantune
 from gantune.report.axes import Scale, scale_of, wants_log
@@ -20,7 +20,7 @@ from gantune.report.grids import real_data, shrink
 from gantune.report.lessons import mattered
 from gantune.report.modes import metric_curves, mode_histograms, precision_recall
 from gantune.report.optuna_plots import journal_trials
-from gantune.report.png import to_png
+from gantune.report.png import drawable, to_png
 from gantune.report.search import best_against_epochs, history, rungs, shares_of, time_line
 from gantune.report.stability import examples, failure_maps, verdict_shares
 from gantune.report.svg import to_svg
@@ -261,3 +261,12 @@ def test_the_answer_of_seeds_says_what_they_tell_apart() -> None:
     assert "do not tell apart" in plain(confirmed_lead(open_, "frechet_distance", "minimize"))
     nobody = Confirmed(None, (), ())
     assert "Every configuration fails" in plain(confirmed_lead(nobody, "modes", "maximize"))
+
+
+def test_a_png_has_no_boxes_in_place_of_letters() -> None:
+    font = ImageFont.load_default(20)
+    box = bytes(font.getmask("\uffff"))
+    assert bytes(font.getmask("é")) == box, "the font has it now: no need to leave accents out"
+    shown = drawable("Fréchet −1.5 – später")
+    assert shown == "Frechet -1.5 - spater"
+    assert all(bytes(font.getmask(letter)) != box for letter in shown)
