@@ -1,7 +1,6 @@
 """Commands that make something to look at: a report, a dashboard."""
 
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -78,8 +77,6 @@ def dashboard(
         raise UsageError(f"{paths.root} has no journal: it was trained without a search")
     from gantune.report.dashboard import serve_copy
 
-    # So that the copy goes with the server, whoever ends it.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     _announce(port)
     serve_copy(paths.journal, LOCAL, port)
 
