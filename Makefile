@@ -21,9 +21,11 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Tests that only compute run on two processes, file by file; others start Ray, and want the
-# machine for themselves.
-COMPUTE := tests/analysis tests/diagnosis tests/engine tests/metrics tests/report
+# Tests that only compute run on two processes; others start Ray, and want the machine for
+# themselves.
+COMPUTE := tests/analysis tests/diagnosis tests/engine tests/metrics tests/report \
+	tests/test_disk.py tests/test_sensitivity.py \
+	$(addprefix tests/tuning/test_,agreement.py confirm.py replay.py sampler.py store.py)
 SLOW := "slow and not long and not gpu"
 
 test: test-fast

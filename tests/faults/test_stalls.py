@@ -133,7 +133,10 @@ class Freezer(Silent):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("standing_ray")
-@pytest.mark.parametrize(("attempts", "status"), [(2, "completed"), (1, "failed")])
+@pytest.mark.parametrize(
+    ("attempts", "status"),
+    [(2, "completed"), pytest.param(1, "failed", marks=pytest.mark.long)],
+)
 def test_a_worker_that_stands_still_as_a_whole_is_killed(
     tmp_path: Path, attempts: int, status: str
 ) -> None:
