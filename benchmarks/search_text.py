@@ -63,8 +63,8 @@ yet.
 
 `python benchmarks/search_quality.py`; {machine}.
 
-- **Studies.** A search may spend what the shipped study's trials come to in full length, in
-  shorter epochs:
+- **Studies.** A search may spend what the shipped study's trials come to in full length,
+  some of them in shorter epochs:
 
 {studies}
 - **Recorded.** {recorded}: all trained to their full length on real data by gantune itself; the
@@ -219,9 +219,10 @@ def _by_best(name: str, searches: Sequence[Search]) -> str:
 def _study(name: str) -> str:
     task, study = TASKS[name], task_study(TASKS[name])
     train = load_study(SEARCH_SPACES / task.file).trial.train
+    instead = "" if train.steps_per_epoch == task.rounds else f" instead of {train.steps_per_epoch}"
     return (
         f"  - `{name}`: [{study.name}](../../search_spaces/{task.file}), {task.rounds} rounds per "
-        f"epoch instead of {train.steps_per_epoch}, {train.epochs} epochs a trial; "
+        f"epoch{instead}, {train.epochs} epochs a trial; "
         f"`{study.objective.metric}`; {task.budget} epochs, {task.budget // train.epochs} whole "
         f"trials."
     )

@@ -252,8 +252,7 @@ def read_kept(storage: Path) -> Kept:
     try:
         return Kept.model_validate(read_json(storage))
     except ValidationError as error:
-        message = error.errors()[0]["msg"]
-        raise GantuneError(f"{storage} is damaged: {message}") from None
+        raise GantuneError(f"{storage} is damaged: {error.errors()[0]['msg']}") from None
 
 
 def uri_of(storage: Path) -> str | None:

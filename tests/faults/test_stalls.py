@@ -3,6 +3,7 @@
 So is one that stands still as a whole.
 """
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -117,6 +118,9 @@ def test_one_that_has_no_attempt_left_fails_and_says_where(
     assert "hanging.py" in RunPaths(run.root).stalled(0).read_text()
 
 
+TOO_LATE_S = 150.0
+
+
 class Freezer(Silent):
     """Stops the worker of a trial (SIGSTOP), so often, each time that it has given a record."""
 
@@ -129,6 +133,9 @@ class Freezer(Silent):
             (worker,) = [worker for worker in workers() if worker not in self.frozen]
             worker.suspend()
             self.frozen.append(worker)
+            # Without the watch the run would never end: let it, too late.
+            self.rescue = threading.Timer(TOO_LATE_S, worker.kill)
+            self.rescue.start()
 
 
 @pytest.mark.slow
@@ -149,6 +156,8 @@ def test_a_worker_that_stands_still_as_a_whole_is_killed(
     study = make_study(budget={"trials": 2}, max_failures=attempts - 1, stall_timeout=5)
     run = gantune.load(run_study(study, progress, runs_dir=tmp_path, concurrency=1).root)
     (worker,) = freezer.frozen
+    assert freezer.rescue.is_alive(), "nobody ended the worker that stood still"
+    freezer.rescue.cancel()
     assert not worker.is_running()
     assert run.trials["status"][0] == status
     if status == "completed":
