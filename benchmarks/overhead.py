@@ -119,6 +119,8 @@ class Meter:
     def recorded(self, number: int, records: Sequence[Record], steps: Sequence[Record]) -> None:
         self._records += len(records)
 
+    def paused(self, number: int, row: dict[str, Any]) -> None: ...
+
     def ended(self, number: int, row: dict[str, Any]) -> None:
         memory = self._process.memory_info().rss / 2**20
         used = time.process_time(), self._propose_s, self._own_s

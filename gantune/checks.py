@@ -15,7 +15,7 @@ from gantune.objectives import metrics_of, objective_problems, what_lacks
 from gantune.parts.foreign import EXTRA_METRICS
 from gantune.space import Parameter, ParameterSpec, ParentError, Space
 from gantune.starts import as_keys, flat
-from gantune.strategy import Asha, GridSearch
+from gantune.strategy import GridSearch, Halving
 from gantune.study import Study, with_values
 from gantune.walks import grid, probes
 
@@ -134,7 +134,7 @@ def _check_epochs(document: Document, study: Study) -> Iterator[Problem]:
     if spec and (spec.times or spec.same_as):
         message = "must stand on its own: the rungs follow from its largest value"
         yield Problem(document.where(("search", "train.epochs")), "search.train.epochs", message)
-    counts_images = isinstance(study.scheduler, Asha) and study.scheduler.unit == "images"
+    counts_images = isinstance(study.scheduler, Halving) and study.scheduler.unit == "images"
     if spec and counts_images:
         message = "rungs in images make trials equally long: search no train.epochs beside them"
         yield Problem(document.where(("search", "train.epochs")), "search.train.epochs", message)

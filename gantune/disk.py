@@ -93,6 +93,33 @@ def thin(
     return Freed(sum(size > 0 for size in sizes), sum(sizes))
 
 
+def thin_waiting(
+    paths: RunPaths, waiting: Sequence[EndRow], best: Sequence[EndRow], study: Study
+) -> None:
+    """Removes weights of trials that wait at a rung with many better ones before them.
+
+    One of those that goes on after all is trained to its rung again, to the same weights: its
+    records stay.
+
+    Args:
+        paths: The run.
+        waiting: Of each that waits the row that would be its last.
+        best: Last rows of the best that have ended.
+        study: Their study.
+    """
+    count = study.checkpoint.keep_top
+    if count is None:
+        return
+    kept = worth_keeping([*best, *waiting], study, count)
+    for level in {row["epochs"] for row in waiting}:
+        # As a rung sees them: by their latest values.
+        there = [{**row, "objective": row["last_objective"]} for row in waiting]
+        there = [row for row in there if row["epochs"] == level]
+        kept += sorted(there, key=study.ranking.of_trial)[:count]
+    for number in {row["number"] for row in waiting} - {row["number"] for row in kept}:
+        _strip(paths, number)
+
+
 def _strip(paths: RunPaths, number: int) -> int:
     """Removes a trial's weights, its animation, and its pictures but the last."""
     freed = remove_checkpoint(paths.best(number)) + remove_checkpoint(paths.last(number))

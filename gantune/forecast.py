@@ -6,7 +6,7 @@ from gantune.checks import search_space
 from gantune.config import rounds_per_epoch
 from gantune.pace import images_per_epoch
 from gantune.starts import base_problem, start_keys
-from gantune.strategy import Asha, GridSearch
+from gantune.strategy import GridSearch, Halving
 from gantune.study import Study
 
 
@@ -27,7 +27,7 @@ def forecast(study: Study) -> Iterator[str]:
 
 def _rungs(study: Study, rounds: int) -> str:
     scheduler = study.scheduler
-    if not isinstance(scheduler, Asha) or not study.rungs:
+    if not isinstance(scheduler, Halving) or not study.rungs:
         return "rungs: none, every trial runs to its end"
     if scheduler.unit == "seconds":
         listed = ", ".join(f"{rung:g}" for rung in study.rungs)
@@ -43,7 +43,7 @@ def _rungs(study: Study, rounds: int) -> str:
 def _budget(study: Study) -> str:
     budget, gpu = study.budget, study.resources.gpu
     parts = [f"{budget.trials} trials"]
-    if not isinstance(study.scheduler, Asha) or study.scheduler.unit == "epochs":
+    if not isinstance(study.scheduler, Halving) or study.scheduler.unit == "epochs":
         parts += [
             f"at most {budget.trials * study.max_epochs:,} epochs",
             f"about {expected_epochs(study):,.0f} expected",
@@ -60,7 +60,7 @@ def _budget(study: Study) -> str:
 def expected_epochs(study: Study) -> float:
     """Epochs if each rung lets its share of trials go on."""
     trials, levels = study.budget.trials, [*study.rungs, study.max_epochs]
-    factor = study.scheduler.reduction_factor if isinstance(study.scheduler, Asha) else 1
+    factor = study.scheduler.reduction_factor if isinstance(study.scheduler, Halving) else 1
     total, before, going = 0.0, 0.0, float(trials)
     for level in levels:
         total += going * (level - before)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from gantune.config import TrialConfig, rounds_per_epoch
-from gantune.strategy import Asha
+from gantune.strategy import Halving
 from gantune.study import Study
 
 
@@ -49,7 +49,7 @@ def pace_of(study: Study, config: TrialConfig) -> Pace:
         DataError: The size of the data is needed and not known.
     """
     scheduler, epochs = study.scheduler, config.train.epochs
-    if not isinstance(scheduler, Asha):
+    if not isinstance(scheduler, Halving):
         return Pace(epochs)
     if scheduler.unit == "seconds":
         return Pace(epochs, at_second=study.rungs, longest=scheduler.max_seconds)
@@ -63,7 +63,7 @@ def pace_of(study: Study, config: TrialConfig) -> Pace:
 def equal_length(study: Study, config: TrialConfig) -> int | None:
     """Epochs in which a trial sees as many images as the base trial; None where it need not."""
     scheduler = study.scheduler
-    if not isinstance(scheduler, Asha) or scheduler.unit != "images":
+    if not isinstance(scheduler, Halving) or scheduler.unit != "images":
         return None
     total = study.trial.train.epochs * images_per_epoch(study.trial)
     return _at_least(total / images_per_epoch(config))

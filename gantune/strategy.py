@@ -64,10 +64,9 @@ Sampler = Annotated[
 Seconds = Annotated[float, Field(gt=0, le=1e9)]
 
 
-class Asha(Options):
-    """Asynchronous successive halving (Li et al., arXiv 1810.05934), the stopping variant."""
+class Halving(Options):
+    """Where the rungs of asynchronous successive halving stand (Li et al., arXiv 1810.05934)."""
 
-    name: Literal["asha"] = "asha"
     unit: Literal["epochs", "images", "seconds"] = Field(
         "epochs",
         description="What rungs count: a trial's epochs; images, as many as the base trial sees in "
@@ -79,12 +78,30 @@ class Asha(Options):
     reduction_factor: Annotated[int, Field(ge=2, le=100)] = 3
 
     @model_validator(mode="after")
-    def _has_its_unit(self) -> "Asha":
+    def _has_its_unit(self) -> "Halving":
         given = self.grace_seconds is not None, self.max_seconds is not None
         if self.unit == "seconds" and not all(given):
             raise ValueError("rungs in seconds need grace_seconds and max_seconds")
         if self.unit != "seconds" and any(given):
             raise ValueError("grace_seconds and max_seconds are for unit: seconds")
+        return self
+
+
+class Asha(Halving):
+    """At a rung a trial goes on or is stopped for good."""
+
+    name: Literal["asha"] = "asha"
+
+
+class AshaPromotion(Halving):
+    """At a rung a trial waits, and goes on once it is among the best of all that have come by."""
+
+    name: Literal["asha_promotion"] = "asha_promotion"
+
+    @model_validator(mode="after")
+    def _waits_at_an_epoch(self) -> "AshaPromotion":
+        if self.unit == "seconds":
+            raise ValueError("a trial waits after an epoch: rungs in seconds are for asha")
         return self
 
 
@@ -128,5 +145,8 @@ class Confirm(Options):
 
 
 Scheduler = Annotated[
-    Annotated[Asha, Tag("asha")] | Annotated[NoScheduler, Tag("none")], by_name("asha")
+    Annotated[Asha, Tag("asha")]
+    | Annotated[AshaPromotion, Tag("asha_promotion")]
+    | Annotated[NoScheduler, Tag("none")],
+    by_name("asha"),
 ]

@@ -26,11 +26,12 @@ from gantune.starts import start_keys
 from gantune.study import Study, with_values
 from gantune.trial import Record, TrialSpec
 from gantune.tuning import journal
+from gantune.tuning.agenda import Agenda
 from gantune.tuning.agreement import refuse_other_history
 from gantune.tuning.clock import Clock
-from gantune.tuning.confirm import Repeat, due, repeat_of
+from gantune.tuning.confirm import repeat_of
 from gantune.tuning.failure import failure_of
-from gantune.tuning.judge import Judge
+from gantune.tuning.judge import TURNED_AWAY, Judge
 from gantune.tuning.ledger import Ledger
 from gantune.tuning.observer import Observer
 from gantune.tuning.outcome import Outcome
@@ -38,6 +39,7 @@ from gantune.tuning.prior import as_frozen, read_prior
 from gantune.tuning.requests import Requests
 from gantune.tuning.sampler import Seeded
 from gantune.tuning.specs import make_spec, start_row
+from gantune.tuning.told import Told
 
 Bring = Callable[[int], None]
 
@@ -61,21 +63,26 @@ class Conductor:
         self._bring = bring
         self._space = search_space(study)
         prior = as_frozen(read_prior(self.paths), self._space)
-        sampler = Seeded(study.sampler, self._space, start_keys(study, self._space), prior)
+        starts = start_keys(study, self._space)
+        self._at_rung: dict[int, Told] = {}
+        sampler = Seeded(study.sampler, self._space, starts, prior, self._at_rung)
         self.optuna = journal.open_journal(
             paths.journal, study.name, [aim.direction for aim in study.objective.both], sampler
         )
         self.ledger = Ledger(paths, study)
         self._judge = Judge(study, self.ledger)
-        self._clock = Clock(study, paths)
+        clock = Clock(study, paths)
+        self._agenda = Agenda(study, self._space, self.optuna, self.ledger, self._judge, clock)
         self.requests = Requests(self.paths)
         self._workers: dict[int, str] = {}
         self._ended_by_hand: dict[int, Outcome] = {}
         self._losses: Counter[int] = Counter()
         self.failed_fast = False
-        self._waiting = self._replay()
+        self._agenda.waiting = self._replay()
         self._observer.resumed(list(self.ledger.ends.values()))
-        if self._is_spent:
+        for number in sorted(self._judge.waiting):
+            self._pause(number)
+        if self._agenda.is_spent:
             self._end_waiting()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -90,12 +97,14 @@ class Conductor:
                 self._judge.hear(number, index)
         for number, outcome in self._judge.outcomes.items():
             self.ledger.end(number, outcome, None, self._judge.verdict(number))
+        for number in self.ledger.ends:
+            self._judge.leave(number)
         unfinished = []
         for trial in journal.trials(self.optuna):
             row = self.ledger.ends.get(trial.number)
-            if row is None:
+            if row is None and trial.number not in self._judge.waiting:
                 unfinished.append(trial.number)
-            else:
+            elif row is not None:
                 outcome = Outcome(row["status"], row["stopped_by"], row["error"])
                 journal.tell(self.optuna, trial.number, self._judge.told(trial.number), outcome)
         return unfinished
@@ -108,40 +117,19 @@ class Conductor:
     @property
     def remaining(self) -> int:
         """Trials still to be proposed, unfinished ones and, at most, what confirms included."""
-        left = len(self._waiting) + self._left_to_search
-        if self.study.confirm and not self._is_search_over:
-            return left + (self.study.confirm.top + 1) * self.study.confirm.seeds
-        return left + len(self._due())
+        return self._agenda.remaining
 
     @property
     def awaits(self) -> bool:
-        """Whether trials will be due that are not yet: they confirm what is still running."""
-        confirms = self.study.confirm is not None and not self._is_search_over
-        return confirms and not (self.halted or self.requests.end_all)
-
-    @property
-    def _left_to_search(self) -> int:
-        if self._is_spent:
-            return 0
-        asked = sum(repeat_of(trial) is None for trial in journal.trials(self.optuna))
-        return max(0, self.study.budget.trials - asked)
-
-    @property
-    def _is_search_over(self) -> bool:
-        unfinished = {t.number for t in journal.trials(self.optuna) if repeat_of(t) is None}
-        return not self._left_to_search and not unfinished - set(self.ledger.ends)
-
-    def _due(self) -> list[Repeat]:
-        if self.study.confirm is None or not self._is_search_over:
-            return []
-        return due(self.study, self._space, self.ledger.searched, journal.trials(self.optuna))
+        """Whether trials may be due that are not yet."""
+        return self._agenda.follows_what_runs and not (self.halted or self.requests.end_all)
 
     def ask(self) -> TrialSpec | None:
         """The next trial; None when there is none left, or none yet (``awaits``)."""
         if self.fatal or self.requests.end_all:
             return None
         try:
-            if self._is_spent:
+            if self._agenda.is_spent:
                 self._end_waiting()
             spec = self._propose()
         except OSError as error:
@@ -169,11 +157,16 @@ class Conductor:
         return None
 
     def _next(self) -> Trial | None:
-        if self._waiting:
-            return journal.running_trial(self.optuna, self._waiting.pop(0))
-        if self._left_to_search:
+        if self._agenda.waiting:
+            return journal.running_trial(self.optuna, self._agenda.waiting.pop(0))
+        promoted = self._judge.promote(is_last_call=not self._agenda.new_trials)
+        if promoted is not None:
+            return journal.running_trial(self.optuna, promoted)
+        if self._agenda.new_trials:
             return self.optuna.ask()
-        missing = self._due()
+        if self._agenda.is_standing_still:
+            self._end_at_rungs()
+        missing = self._agenda.repeats
         if not missing:
             return None
         return journal.repeat(self.optuna, missing[0].confirms, missing[0]._asdict())
@@ -184,21 +177,28 @@ class Conductor:
         self.ledger.begin(start)
         return start
 
-    @property
-    def _is_spent(self) -> bool:
-        epochs = self.study.budget.epochs
-        is_over = epochs is not None and self.ledger.search_epochs >= epochs
-        return is_over or self._clock.is_spent(self.ledger)
-
     def _end_waiting(self) -> None:
         """Ends what an earlier session left unfinished: there is nothing to go on with."""
-        confirming = [n for n in self._waiting if repeat_of(journal.trials(self.optuna)[n])]
-        for number in sorted(set(self._waiting) - set(confirming)):
+        confirming = [n for n in self._agenda.waiting if repeat_of(journal.trials(self.optuna)[n])]
+        for number in sorted(set(self._agenda.waiting) - set(confirming)):
             if number not in self.ledger.starts:
                 trial = journal.running_trial(self.optuna, number)
                 self._begin(number, propose(self._space, trial))
             self._end(number, Outcome("stopped", "budget"))
-        self._waiting = confirming
+        self._agenda.waiting = confirming
+        self._end_at_rungs()
+
+    def _end_at_rungs(self) -> None:
+        """Ends what waits at a rung: nobody will let it go on any more."""
+        for number in sorted(self._judge.waiting):
+            self._end(number, TURNED_AWAY)
+
+    def _pause(self, number: int) -> None:
+        """Lets a trial wait at its rung: the sampler learns from it as from one that has ended."""
+        self._at_rung[number] = self._judge.told(number)
+        verdict = self._judge.verdict(number)
+        row = self.ledger.end_row(number, TURNED_AWAY, self._workers.get(number), verdict)
+        self._observer.paused(number, row)
 
     def halts_on(self, event: threading.Event) -> None:
         """Names the event that interrupts the run."""
@@ -226,25 +226,26 @@ class Conductor:
         count = len(self.ledger.records[number])
         for index in range(count - len(fresh), count):
             self._judge.hear(number, index)
-        return number not in self._judge.outcomes and not self._ends_by_hand(number)
+        is_held = number in self._judge.outcomes or number in self._judge.waiting
+        return not is_held and not self._ends_by_hand(number)
 
     def _ends_by_hand(self, number: int) -> bool:
         if self.requests.ends(number):
             self._ended_by_hand[number] = Outcome("stopped", "user")
-        elif self._is_spent and self.ledger.confirms(number) is None:
+        elif self._agenda.is_spent and self.ledger.confirms(number) is None:
             self._ended_by_hand[number] = Outcome("stopped", "budget")
         return number in self._ended_by_hand
 
     @property
     def has_lost(self) -> bool:
         """Whether trials wait to be taken up again that have run in this session."""
-        return bool(self._waiting) and not (self.halted or self.requests.end_all)
+        return bool(self._agenda.waiting) and not (self.halted or self.requests.end_all)
 
     def take_up_again(self, number: int) -> None:
         """Lets a trial wait for another attempt, if it has one left."""
         self._losses[number] += 1
         if self._losses[number] <= self.study.max_failures:
-            self._waiting.append(number)
+            self._agenda.waiting.append(number)
 
     def give_up(self, number: int, error: str) -> None:
         """Lets a trial end as failed that another attempt would not help."""
@@ -252,16 +253,19 @@ class Conductor:
 
     def give_up_unfinished(self, error: str) -> None:
         """Lets all trials end as failed that an earlier session has begun and not ended."""
-        for number in [number for number in self._waiting if number in self.ledger.starts]:
-            self._waiting.remove(number)
+        for number in [number for number in self._agenda.waiting if number in self.ledger.starts]:
+            self._agenda.waiting.remove(number)
             self.give_up(number, error)
             self.finish(number, failed=True)
 
     def finish(self, number: int, *, failed: bool) -> None:
         """Ends a trial: end row, then Optuna. What the records say outranks ``failed``."""
-        if self.fatal or number in self._waiting:
+        if self.fatal or number in self._agenda.waiting:
             return
         try:
+            if number in self._judge.waiting:
+                self._pause(number)
+                return
             self._bring(number)
             outcome = self._outcome(number, failed=failed)
             self._end(number, outcome)
@@ -272,6 +276,7 @@ class Conductor:
     def _end(self, number: int, outcome: Outcome) -> None:
         worker, verdict = self._workers.get(number), self._judge.verdict(number)
         row = self.ledger.end(number, outcome, worker, verdict)
+        self._judge.leave(number)
         journal.tell(self.optuna, number, self._judge.told(number), outcome)
         self._observer.ended(number, row)
 

@@ -4,18 +4,30 @@ Live and on replay it hears the same records in the same order, and comes to the
 """
 
 import json
+from collections.abc import Collection
 
 from gantune.config import TrialConfig
 from gantune.diagnosis.context import context_of
 from gantune.diagnosis.verdicts import Verdict, diagnose
 from gantune.pace import Pace, pace_of
-from gantune.strategy import Asha
+from gantune.strategy import AshaPromotion, Halving
 from gantune.study import Study, with_values
 from gantune.trial import Record, ends_by_verdict
 from gantune.tuning.ledger import Ledger
 from gantune.tuning.outcome import Outcome
+from gantune.tuning.promotion import Promotions
 from gantune.tuning.rungs import Rungs
 from gantune.tuning.told import Told, told_of
+
+TURNED_AWAY = Outcome("stopped", "asha")
+"""A trial that was not among the best of its rung."""
+
+
+def _rungs_of(study: Study) -> Rungs | Promotions:
+    scheduler = study.scheduler
+    factor = scheduler.reduction_factor if isinstance(scheduler, Halving) else 2
+    make = Promotions if isinstance(scheduler, AshaPromotion) else Rungs
+    return make(study.rungs, factor)
 
 
 class Judge:
@@ -34,14 +46,14 @@ class Judge:
         """
         self.outcomes: dict[int, Outcome] = {}
         self._study, self._ledger, self._ranking = study, ledger, study.ranking
-        factor = study.scheduler.reduction_factor if isinstance(study.scheduler, Asha) else 2
-        self._rungs = Rungs(study.rungs, factor)
+        self._rungs = _rungs_of(study)
         self._paces: dict[int, Pace] = {}
 
     def hear(self, number: int, index: int) -> None:
         """Takes in a record of the ledger, by its place among its trial's."""
         if number in self.outcomes:
             return
+        self._rungs.leave(number)  # where it has waited, it has gone on
         outcome = self._outcome(number, index)
         if outcome:
             self.outcomes[number] = outcome
@@ -59,8 +71,26 @@ class Judge:
         # Every rung hears of the trial, also where another reason ends it.
         stays = [self._passes(number, level, record) for level in pace.reached(record, before)]
         if self._is_ended_by_verdict(records[: index + 1]):
+            self._rungs.leave(number)
             return Outcome("stopped", "verdict")
-        return None if all(stays) else Outcome("stopped", "asha")
+        return None if all(stays) or number in self.waiting else TURNED_AWAY
+
+    @property
+    def waiting(self) -> Collection[int]:
+        """Trials that wait at a rung, and may go on."""
+        return self._rungs.waiting
+
+    def promote(self, *, is_last_call: bool) -> int | None:
+        """Lets a trial that waits at a rung go on; returns its number, None where all have to wait.
+
+        Args:
+            is_last_call: Whether no new trials will come by: the best of a rung waits for nobody.
+        """
+        return self._rungs.promote(at_least=int(is_last_call))
+
+    def leave(self, number: int) -> None:
+        """A trial has ended, and does not wait any more."""
+        self._rungs.leave(number)
 
     def _passes(self, number: int, level: float, record: Record) -> bool:
         so_far = self._ledger.records[number][: record["epoch"]]

@@ -98,14 +98,15 @@ class Ledger:
     ) -> Row:
         """Appends a trial's last row; a trial ends once."""
         if number not in self.ends:
-            row = self._end_row(number, outcome, worker, verdict)
+            row = self.end_row(number, outcome, worker, verdict)
             self.ends[number] = row
             self._trials.append([row])
         return self.ends[number]
 
-    def _end_row(
+    def end_row(
         self, number: int, outcome: Outcome, worker: str | None, verdict: Verdict | None
     ) -> Row:
+        """What a trial's last row would be if it ended now."""
         records = self.records.get(number, [])
         last: Record = records[-1] if records else {}
         best = self._ranking.best(records) or {}

@@ -168,6 +168,8 @@ class Mirror:
         if self._error:
             raise OSError(f"{self._remote.uri}: {self._error}")
 
+    def paused(self, number: int, row: dict[str, Any]) -> None: ...
+
     def ended(self, number: int, row: dict[str, Any]) -> None:
         """From now on nobody but the driver writes into the trial's folder."""
         self._ended.add(number)

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
 
-from gantune.disk import EndRow, thin, worth_keeping
+from gantune.disk import EndRow, thin, thin_waiting, worth_keeping
 from gantune.errors import UsageError
 from gantune.paths import RunPaths
 from gantune.pictures import pngs_to_animation
@@ -34,6 +34,8 @@ class Animations:
 
     def recorded(self, number: int, records: Sequence[Record], steps: Sequence[Record]) -> None: ...
 
+    def paused(self, number: int, row: dict[str, Any]) -> None: ...
+
     def ended(self, number: int, row: dict[str, Any]) -> None:
         """Makes the trial's animation, if it left pictures."""
         self._make(number)
@@ -52,17 +54,26 @@ class Keeper:
     def __init__(self, paths: RunPaths, study: Study) -> None:
         self._paths, self._study = paths, study
         self._best: list[EndRow] = []
+        self._waiting: dict[int, EndRow] = {}
 
     def resumed(self, rows: Sequence[dict[str, Any]]) -> None:
         """Makes up for what a crash has prevented."""
         self._thin(rows)
 
-    def began(self, spec: TrialSpec) -> None: ...
+    def began(self, spec: TrialSpec) -> None:
+        """From now on the trial's worker writes into its folder."""
+        self._waiting.pop(spec.number, None)
 
     def recorded(self, number: int, records: Sequence[Record], steps: Sequence[Record]) -> None: ...
 
+    def paused(self, number: int, row: dict[str, Any]) -> None:
+        """Makes room where many wait at a rung."""
+        self._waiting[number] = row
+        thin_waiting(self._paths, list(self._waiting.values()), self._best, self._study)
+
     def ended(self, number: int, row: dict[str, Any]) -> None:
         """Only the best of those before can have to make room."""
+        self._waiting.pop(number, None)
         self._thin([*self._best, row])
 
     def _thin(self, rows: Sequence[EndRow]) -> None:
@@ -92,6 +103,11 @@ class All:
         """See :class:`Observer`."""
         for observer in self._observers:
             observer.recorded(number, records, steps)
+
+    def paused(self, number: int, row: dict[str, Any]) -> None:
+        """See :class:`Observer`."""
+        for observer in self._observers:
+            observer.paused(number, row)
 
     def ended(self, number: int, row: dict[str, Any]) -> None:
         """See :class:`Observer`."""

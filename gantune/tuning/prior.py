@@ -6,7 +6,7 @@ run, and a suggestion stays a function of (seed, number, history).
 """
 
 import copy
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 import optuna
@@ -115,17 +115,22 @@ class Continued(optuna.Study):
     Samplers go by the order of numbers and by which is whose: numbers below zero they pass over.
     """
 
-    def __init__(self, own: optuna.Study, prior: Sequence[FrozenTrial]) -> None:
+    def __init__(
+        self, own: optuna.Study, prior: Sequence[FrozenTrial], at_rung: Mapping[int, Told]
+    ) -> None:
         """Makes a view; it holds no trials of the study's, but for new numbers of ended ones.
 
         Args:
             own: The study.
             prior: Trials of the earlier one, in order of their numbers; may be none.
+            at_rung: Those of its own that wait at a rung: seen as if they had ended there.
         """
         super().__init__(own.study_name, own._storage, own.sampler, own.pruner)
         self._own, self._prior = own, list(prior)
         self._first = prior[-1].number + 1 if prior else 0
         self._ended: dict[int, FrozenTrial] = {}
+        self._at_rung = at_rung
+        self._paused: dict[int, tuple[Told, FrozenTrial]] = {}
 
     def renumbered(self, trial: FrozenTrial) -> FrozenTrial:
         """A trial of the study's own under its number after the earlier ones."""
@@ -137,15 +142,25 @@ class Continued(optuna.Study):
             self._ended[trial.number] = renumbered
         return renumbered
 
+    def _as_seen(self, trial: FrozenTrial) -> FrozenTrial:
+        told = self._at_rung.get(trial.number)
+        if told is None or trial.state.is_finished():
+            return self.renumbered(trial)
+        known = self._paused.get(trial.number)
+        if known is None or known[0] is not told:
+            number = self._first + trial.number
+            seen = journal.as_told(number, trial.params, trial.distributions, told, "stopped")
+            known = self._paused[trial.number] = told, seen
+        return known[1]
+
     def _get_trials(
         self,
         deepcopy: bool = True,
         states: Container[TrialState] | None = None,
         use_cache: bool = False,
     ) -> list[FrozenTrial]:
-        before = [trial for trial in self._prior if states is None or trial.state in states]
-        own = self._own._get_trials(deepcopy=False, states=states, use_cache=use_cache)
+        own = self._own._get_trials(deepcopy=False, use_cache=use_cache)
         # What confirms would count its configuration many times.
-        searched = [trial for trial in own if repeat_of(trial) is None]
-        found = [*before, *map(self.renumbered, searched)]
+        searched = [self._as_seen(trial) for trial in own if repeat_of(trial) is None]
+        found = [t for t in (*self._prior, *searched) if states is None or t.state in states]
         return copy.deepcopy(found) if deepcopy else found

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -31,6 +31,7 @@ class Board:
     tell: Callable[[str], None]
     started: float = field(default_factory=time.monotonic)
     running: dict[int, TrialSpec] = field(default_factory=dict)
+    waiting: set[int] = field(default_factory=set)
     latest: dict[int, Record] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     best: tuple[Standing, float, int] | None = None
@@ -55,6 +56,7 @@ class Board:
     def began(self, spec: TrialSpec) -> None:
         """Takes in a trial's beginning."""
         self.running[spec.number] = spec
+        self.waiting.discard(spec.number)
 
     def recorded(self, number: int, records: Sequence[Record], steps: Sequence[Record]) -> None:
         """Takes in a trial's new records."""
@@ -89,9 +91,17 @@ class Board:
         if self.best is None or standing < self.best[0]:
             self.best = (standing, value, number)
 
+    def paused(self, number: int, row: dict[str, Any]) -> None:
+        """Takes in that a trial waits at a rung."""
+        self.running.pop(number, None)
+        self.waiting.add(number)
+        if row["objective"] is not None:
+            self._note_best(self.ranking.of_trial(row), row["objective"], number)
+
     def ended(self, number: int, row: dict[str, Any]) -> None:
         """Takes in a trial's end."""
         self.running.pop(number, None)
+        self.waiting.discard(number)
         self.latest.pop(number, None)
         self.counts[row["status"]] += 1
         self.confirming += row["confirms"] is not None
@@ -127,6 +137,7 @@ class Board:
         parts = [f"{self.total_ended - self.confirming} of {self.study.budget.trials} trials"]
         parts += [f"{self.confirming} to confirm the best"] if self.confirming else []
         parts += [f"{count} {status}" for status, count in sorted(self.counts.items())]
+        parts += [f"{len(self.waiting)} waiting at a rung"] if self.waiting else []
         if self.best:
             metric = self.study.objective.metric
             parts.append(f"best {metric} {self.best[1]:.4g} (trial {self.best[2]})")
@@ -198,8 +209,15 @@ class LineProgress:
     def recorded(self, number: int, records: Sequence[Record], steps: Sequence[Record]) -> None:
         self._board.recorded(number, records, steps)
         if time.monotonic() - self._shown > LINE_EVERY_S:
-            epochs = ", ".join(f"{n} at {r['epoch']}" for n, r in self._board.latest.items())
+            latest = self._board.latest
+            epochs = ", ".join(f"{n} at {latest[n]['epoch']}" for n in self._running(latest))
             self._print(f"{self._board.headline()}; running: trial {epochs}")
+
+    def _running(self, latest: Mapping[int, Record]) -> list[int]:
+        return [number for number in self._board.running if number in latest]
+
+    def paused(self, number: int, row: dict[str, Any]) -> None:
+        self._board.paused(number, row)
 
     def ended(self, number: int, row: dict[str, Any]) -> None:
         self._board.ended(number, row)

@@ -1,7 +1,7 @@
 """Asynchronous successive halving, the stopping variant (Li et al., arXiv 1810.05934). No ray."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from gantune.goals import Standing
 
@@ -44,3 +44,15 @@ class Rungs:
         rung[number] = own
         kept = max(1, len(rung) // self._factor)
         return own <= sorted(rung.values())[kept - 1]
+
+    @property
+    def waiting(self) -> Collection[int]:
+        """Nobody: who does not go on has ended."""
+        return ()
+
+    def leave(self, number: int) -> None:
+        """Nothing: nobody waits."""
+
+    def promote(self, at_least: int) -> int | None:
+        """None: nobody waits."""
+        return None

@@ -11,6 +11,7 @@ from trials is also named in ``LEARNING``.
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import optuna
@@ -24,6 +25,7 @@ from gantune.space import Space
 from gantune.strategy import Gp, GridSearch, Qmc, RandomSearch, Sampler, Tpe
 from gantune.tuning.confirm import repeat_of
 from gantune.tuning.prior import Continued
+from gantune.tuning.told import Told
 from gantune.walks import grid
 
 Fresh = Callable[[int, int], BaseSampler]
@@ -39,6 +41,7 @@ class Seeded(BaseSampler):
         space: Space,
         start: Sequence[Mapping[str, Any]] = (),
         prior: Sequence[FrozenTrial] = (),
+        at_rung: Mapping[int, Told] = MappingProxyType({}),
     ) -> None:
         """Makes the sampler of a study.
 
@@ -47,7 +50,9 @@ class Seeded(BaseSampler):
             space: The search space.
             start: The first trials, by the names that Optuna knows.
             prior: Trials of an earlier study that this one goes on from.
+            at_rung: What is known of trials that have not ended and wait, or have waited.
         """
+        self._at_rung = at_rung
         self._seed, self._conditional = options.seed, space.conditional
         self._start, self._prior = start, prior
         self._continued: Continued | None = None
@@ -96,10 +101,10 @@ class Seeded(BaseSampler):
         A seed by the number there repeats no draw of that study's, also where the seeds are equal.
         """
         has_repeats = any(map(repeat_of, study.get_trials(deepcopy=False)))
-        if not self._prior and not has_repeats:
+        if not self._prior and not has_repeats and not self._at_rung:
             return study, trial
         if self._continued is None:
-            self._continued = Continued(study, self._prior)
+            self._continued = Continued(study, self._prior, self._at_rung)
         return self._continued, self._continued.renumbered(trial)
 
     def _fresh(self, number: int, parameter: str = "") -> BaseSampler:

@@ -67,6 +67,8 @@ class TensorBoard:
         if summaries:
             self._append(number, summaries)
 
+    def paused(self, number: int, row: dict[str, Any]) -> None: ...
+
     def ended(self, number: int, row: dict[str, Any]) -> None:
         """Marks the trial's events as complete."""
         if self._paths.tensorboard(number).is_dir():

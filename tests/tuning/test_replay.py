@@ -32,6 +32,12 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 CONTROL_STUDIES = 30
 
 
+PROMOTION: dict[str, Any] = {
+    "name": "asha_promotion",
+    "grace_epochs": 1,
+    "reduction_factor": 2,
+}
+
 COLLAPSE: dict[str, Any] = {"verdicts": ["mode_collapse"], "patience": 2}
 
 
@@ -82,7 +88,8 @@ def run_with_slots(
                 spec = running[rng.choice(sorted(running))]
                 if rng.random() < 0.05:  # its worker dies, a new one takes over from ``last``
                     host.open(spec)
-                progress = host.advance(spec.number, spec.epochs, 0)
+                until = spec.next_stop(host.epoch(spec.number))
+                progress = host.advance(spec.number, until, 0)
                 if not conductor.observe(spec.number, progress.records, progress.steps, "w"):
                     conductor.finish(spec.number, failed=False)
                     del running[spec.number]
@@ -210,6 +217,18 @@ COURSES: dict[str, dict[str, Any]] = {
     },
     "epochs": {"budget": {"trials": 7, "epochs": 17}},
     "start": {"start": [{"optimizer.generator.lr": 1e-3}]},
+    "promotion": {"scheduler": PROMOTION, "budget": {"trials": 9}},
+    "promotion in images": {
+        "search": {
+            "optimizer.generator.lr": {"log_uniform": [1e-5, 1e-2]},
+            "train.d_steps": {"choice": [1, 2]},
+        },
+        "scheduler": PROMOTION | {"unit": "images"},
+    },
+    "promotion within epochs": {
+        "scheduler": PROMOTION,
+        "budget": {"trials": 12, "epochs": 23},
+    },
 }
 
 

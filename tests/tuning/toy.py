@@ -55,6 +55,10 @@ class ToyHost:
         trial["writer"].write(b"", {"epoch": len(records), "records": records})
         return Progress(records[sent:], steps_of(records[sent:]), status_of(spec, records))
 
+    def epoch(self, handle: int) -> int:
+        """Epochs that it has handed out, or will at once."""
+        return len(self._open[handle]["records"])
+
     def close(self, handle: int) -> None:
         del self._open[handle]
 
