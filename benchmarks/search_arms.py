@@ -35,11 +35,13 @@ class Running(NamedTuple):
         key: Its arm's name of it.
         values: The searched values.
         seed: The trial's own.
+        trained: Epochs that it has had.
     """
 
     key: Any
     values: Mapping[str, Any]
     seed: int
+    trained: int = 0
 
 
 class Arm(Protocol):
@@ -74,7 +76,8 @@ class Gantune:
         if spec is None:
             return None
         started = self.conductor.ledger.starts[spec.number]
-        return Running(spec, json.loads(started["parameters"]), spec.seed)
+        trained = len(self.conductor.ledger.records.get(spec.number, ()))
+        return Running(spec, json.loads(started["parameters"]), spec.seed, trained)
 
     def tell(self, trial: Running, epoch: int, curve: Curve) -> bool:
         spec: TrialSpec = trial.key

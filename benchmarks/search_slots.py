@@ -36,7 +36,7 @@ class _Slot:
             if running is None:
                 return None
             self._trial = running, self._curves.curve(running.values, running.seed)
-            self._epoch = 0
+            self._epoch = running.trained
         running, curve = self._trial
         self._epoch += 1
         if not self._arm.tell(running, self._epoch, curve):

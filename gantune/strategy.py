@@ -18,6 +18,9 @@ class Tpe(Options):
     name: Literal["tpe"] = "tpe"
     seed: SamplerSeed = 0
     startup_trials: StartupTrials = Field(10, description="Random trials before the model is used.")
+    random_share: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.0, description="Of the later trials, so many are drawn at random all the same."
+    )
 
 
 class RandomSearch(Options):

@@ -195,7 +195,7 @@ class Conductor:
 
     def _pause(self, number: int) -> None:
         """Lets a trial wait at its rung: the sampler learns from it as from one that has ended."""
-        self._at_rung[number] = self._judge.told(number)
+        self._at_rung[number] = self._judge.told_at_rung(number)
         verdict = self._judge.verdict(number)
         row = self.ledger.end_row(number, TURNED_AWAY, self._workers.get(number), verdict)
         self._observer.paused(number, row)

@@ -17,7 +17,7 @@ from gantune.tuning.ledger import Ledger
 from gantune.tuning.outcome import Outcome
 from gantune.tuning.promotion import Promotions
 from gantune.tuning.rungs import Rungs
-from gantune.tuning.told import Told, told_of
+from gantune.tuning.told import Told, told_at_rung, told_of
 
 TURNED_AWAY = Outcome("stopped", "asha")
 """A trial that was not among the best of its rung."""
@@ -111,6 +111,10 @@ class Judge:
         """What Optuna hears of a trial."""
         records = self._ledger.records.get(number)
         return told_of(self._study, records, self._pace(number)) if records else Told()
+
+    def told_at_rung(self, number: int) -> Told:
+        """What the sampler is to know of a trial that waits."""
+        return told_at_rung(self._study, self._ledger.records[number], self._pace(number))
 
     def _pace(self, number: int) -> Pace:
         if number not in self._paces:

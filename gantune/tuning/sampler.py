@@ -161,6 +161,8 @@ class QmcPoint(QMCSampler):
 
 def _tpe(options: Tpe, space: Space) -> Fresh:
     def make(number: int, seed: int) -> BaseSampler:
+        if derive_seed("at random", options.seed, number) % 1000 < 1000 * options.random_share:
+            return RandomSampler(seed=seed)
         return TPESampler(
             seed=seed,
             n_startup_trials=options.startup_trials,

@@ -41,11 +41,28 @@ def told_of(study: Study, records: Sequence[Record], pace: Pace) -> Told:
     second = study.objective.second
     final = [best["objective"], *([metric_of(best, second.metric)] if second else [])]
     known = [float(value) for value in final if value is not None]
-    scored = [record for record in records if record["objective"] is not None]
-    # Where several epochs have one position the last counts.
-    way = {pace.position(record): float(record["best_objective"]) for record in scored}
     return Told(
-        way={} if second else way,
+        way={} if second else _way(records, pace, "best_objective"),
         final=known if len(known) == len(final) else [],
         violations={str(c): min(c.violation(best), HUGE) for c in study.ranking.constraints},
     )
+
+
+def told_at_rung(study: Study, records: Sequence[Record], pace: Pace) -> Told:
+    """What a sampler is to know of a trial that waits at a rung: as the rung does, by where it is.
+
+    Its best so far may be a lucky epoch of long ago, and draw a sampler to where nothing is.
+
+    Args:
+        study: Its objectives and constraints.
+        records: The trial's, in order.
+        pace: Where they stand on the study's scale.
+    """
+    told = told_of(study, records, pace)
+    return told._replace(way=_way(records, pace, "objective")) if told.way else told
+
+
+def _way(records: Sequence[Record], pace: Pace, column: str) -> dict[int, float]:
+    # Where several epochs have one position the last counts.
+    scored = [record for record in records if record["objective"] is not None]
+    return {pace.position(record): float(record[column]) for record in scored}

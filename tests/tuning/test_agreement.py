@@ -163,11 +163,13 @@ def random_plan(rng: random.Random) -> Study:
         "penalty.weight": {"uniform": [1, 10], "when": {"penalty.name": "r1"}},
     }
     scheduler: dict[str, Any] = {"grace_epochs": 2, "reduction_factor": 2}
-    kind = rng.choice(["epochs", "epochs", "images", "seconds", "none"])
+    kind = rng.choice(["epochs", "promotion", "promotion", "images", "seconds", "none"])
     if kind == "images":
         scheduler["unit"] = "images"
         search["train.d_steps"] = {"choice": [1, 2]}
         search["train.batch_size"] = {"choice": [4, 8]}
+    elif kind == "promotion":
+        scheduler = {"name": "asha_promotion", "grace_epochs": 1, "reduction_factor": 2}
     elif kind == "seconds":
         scheduler = {"unit": "seconds", "grace_seconds": 20, "max_seconds": 90}
     elif kind == "none":
