@@ -5,6 +5,7 @@ import http.server
 import io
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -200,6 +201,7 @@ class Cluster(NamedTuple):
     """A head that runs: what it is reached by, and where its files are."""
 
     address: str
+    control: str
     environment: dict[str, str]
     files: Path
 
@@ -213,7 +215,7 @@ class Cluster(NamedTuple):
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
     """A head of its own, on loopback, that asks for a token."""
-    port = free_port()
+    port, control = free_port(), free_port()
     here = Path(sys.executable).parent
     environment = {
         **os.environ,
@@ -227,7 +229,7 @@ def cluster() -> Iterator[Cluster]:
     # Ray's sockets need a short path; what is left of it goes with the folder.
     with tempfile.TemporaryDirectory(dir="/tmp", prefix="r", ignore_cleanup_errors=True) as folder:
         command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block"]
-        command += ["--node-ip-address", "127.0.0.1", "--port", str(free_port())]
+        command += ["--node-ip-address", "127.0.0.1", "--port", str(control)]
         command += ["--include-dashboard", "true", "--dashboard-host", "127.0.0.1"]
         command += ["--dashboard-port", str(port), "--num-cpus", "1", "--temp-dir", folder]
         # Another Ray on this machine has the ports that it would take by default.
@@ -236,7 +238,8 @@ def cluster() -> Iterator[Cluster]:
         log = Path(folder, "start.log")
         with log.open("wb") as out:
             head = subprocess.Popen(command, env=environment, stdout=out, stderr=out)
-        found = Cluster(f"http://127.0.0.1:{port}", environment, Path(folder))
+        address, control_address = f"http://127.0.0.1:{port}", f"127.0.0.1:{control}"
+        found = Cluster(address, control_address, environment, Path(folder))
         try:
             wait_until(lambda: answers(found) or head.poll() is not None, 120)
             assert head.poll() is None, log.read_text()
@@ -296,6 +299,43 @@ def test_a_study_runs_as_a_job_and_its_report_comes_back(
     # The job's exit code is the command's: the name is taken by now.
     again = subprocess.run(command, env=client, cwd=tmp_path, capture_output=True, text=True)
     assert again.returncode == 2 and "exists; go on with it" in again.stdout
+
+
+JOIN = """
+import sys
+from gantune.errors import UsageError
+from gantune.tuning.remote import joined_ray
+try:
+    with joined_ray(sys.argv[1]):
+        import ray
+        print("joined", len(ray.nodes()))
+except UsageError as error:
+    print("refused:", error)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("token", "said"),
+    [
+        (TOKEN, "joined 1"),
+        ("0" * 64, "refused: .*copy ~/.ray/auth_token from the head"),
+        (None, "refused: .*copy ~/.ray/auth_token from the head"),
+    ],
+)
+def test_who_joins_a_cluster_needs_its_token_and_no_more(
+    cluster: Cluster, tmp_path: Path, token: str | None, said: str
+) -> None:
+    """A file in the place where Ray looks for it: RAY_AUTH_MODE is set on the head's nodes only."""
+    own = {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN"}
+    client = {k: v for k, v in cluster.environment.items() if k not in own}
+    client["HOME"] = str(tmp_path)
+    if token:
+        (tmp_path / ".ray").mkdir()
+        (tmp_path / ".ray" / "auth_token").write_text(token)
+    command = [sys.executable, "-c", JOIN, cluster.control]
+    done = subprocess.run(command, env=client, capture_output=True, text=True)
+    assert re.match(said, done.stdout), done.stdout + done.stderr
 
 
 @pytest.mark.slow
