@@ -26,7 +26,7 @@ from gantune.starts import start_keys
 from gantune.study import Study, with_values
 from gantune.trial import Record, TrialSpec
 from gantune.tuning import journal
-from gantune.tuning.agreement import refuse_other_history
+from gantune.tuning.agreement import refuse_larger, refuse_other_history
 from gantune.tuning.clock import Clock
 from gantune.tuning.confirm import Repeat, due, repeat_of
 from gantune.tuning.failure import failure_of
@@ -62,10 +62,11 @@ class Conductor:
         self._space = search_space(study)
         prior = as_frozen(read_prior(self.paths), self._space)
         sampler = Seeded(study.sampler, self._space, start_keys(study, self._space), prior)
+        self.ledger = Ledger(paths, study)
+        refuse_larger(paths.journal, study, len(self.ledger.starts), len(self.ledger.order))
         self.optuna = journal.open_journal(
             paths.journal, study.name, [aim.direction for aim in study.objective.both], sampler
         )
-        self.ledger = Ledger(paths, study)
         self._judge = Judge(study, self.ledger)
         self._clock = Clock(study, paths)
         self.requests = Requests(self.paths)

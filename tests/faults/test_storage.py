@@ -26,6 +26,7 @@ from gantune.display import show_run
 from gantune.errors import GantuneError
 from gantune.paths import RunPaths
 from gantune.records import TableWriter, read_table
+from gantune.tuning import agreement
 from gantune.tuning.clock import seconds_before
 from gantune.tuning.conductor import Conductor
 from gantune.tuning.runner import resume_run, run_study
@@ -226,6 +227,27 @@ def test_a_journal_that_ends_too_early_is_named(ended: Path, tmp_path: Path) -> 
     journal.write_text("".join(lines[: asked[5]]))
     with pytest.raises(GantuneError, match=r"journal is damaged: it has 5 trials, and trial 5 has"):
         Conductor(RunPaths(root), study(), Silent())
+
+
+def test_a_journal_has_room_to_be_as_large_as_its_trials_make_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With long choices, constraints and confirmations; whatever a small run may have besides."""
+    monkeypatch.setattr(agreement, "SLACK", 0)
+    plan = study(
+        search={
+            "optimizer.generator.lr": {"log_uniform": [1e-5, 1e-2]},
+            "generator.hidden": {"choice": [[width] * 60 for width in range(8, 40)]},
+        },
+        constraints=["coverage >= 0.2"],
+        confirm={"top": 2, "seeds": 2},
+    )
+    paths = RunPaths(tmp_path / "run")
+    run_to_its_end(paths.root, plan)
+    conductor = Conductor(paths, plan, Silent())
+    begun, records = len(conductor.ledger.starts), len(conductor.ledger.order)
+    size = paths.journal.stat().st_size
+    assert 100_000 < size < agreement.most_bytes(plan, begun, records) / 2
 
 
 def test_no_digit_of_a_trials_parameters_in_the_journal_changes_unnoticed(

@@ -1,5 +1,6 @@
 """A run keeps to its directory; what is too large or too deep ends in a message at once."""
 
+import json
 import os
 import shutil
 import time
@@ -14,6 +15,7 @@ from test_cli import TINY, call
 from typer.testing import CliRunner
 
 import gantune
+from gantune.api import Silent
 from gantune.checkpoints import read_checkpoint
 from gantune.cli import app
 from gantune.disk import prune
@@ -23,7 +25,9 @@ from gantune.loader import load_study, open_study
 from gantune.lock import hold_lock
 from gantune.paths import RunPaths, refuse_links
 from gantune.remote import uri_of
+from gantune.report.optuna_plots import optuna_plots
 from gantune.storage import read_json
+from gantune.tuning.conductor import Conductor
 from gantune.tuning.journal import open_journal
 from gantune.tuning.prior import read_prior
 
@@ -242,6 +246,24 @@ def test_large_files_that_are_json(root: Path, tmp_path: Path) -> None:
         path.unlink(missing_ok=True)
         os.link(hostile, path)
         quick(use, message)
+
+
+def test_a_journal_of_more_than_its_trials_can_tell(root: Path) -> None:
+    """100 MB of lines that Optuna would read, one after the other; and a pipe."""
+    paths, study = RunPaths(root), open_study(root / "study.yaml")
+    line = {"op_code": 7, "worker_id": "a", "trial_id": 0, "step": 1, "intermediate_value": 1.0}
+    first = {"op_code": 0, "worker_id": "a", "study_name": study.name, "directions": [1]}
+    paths.journal.write_text(f"{json.dumps(first)}\n" + f"{json.dumps(line)}\n" * 1_200_000)
+    assert paths.journal.stat().st_size > 100_000_000
+    message = r"optuna\.journal is damaged: it has 10\d,.* bytes, and 1 trials with 4 records"
+    quick(lambda: Conductor(paths, study, Silent()), message)
+    run = gantune.load(root)
+    began = time.perf_counter()
+    assert optuna_plots(run, []) == []
+    assert time.perf_counter() - began < 1
+    paths.journal.unlink()
+    os.mkfifo(paths.journal)
+    quick(lambda: Conductor(paths, study, Silent()), r"optuna\.journal is damaged: it is no plain")
 
 
 @pytest.mark.parametrize("name", ["../x", "..", "/x", "a/b", "", "a\n", "-x", ".x", "x" * 101])
