@@ -10,7 +10,7 @@ import psutil
 import pytest
 from test_cli import LONG, TINY, call, end, epochs_on_disk, kill_driver, sets, start, wait_for
 
-from gantune.tuning.cluster import keep_token_private, ray_environment
+from gantune.tuning.cluster import _make_token, keep_token_private, ray_environment
 
 LOOPBACK = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
 
@@ -94,6 +94,25 @@ def test_a_token_that_others_can_read_is_closed(
     monkeypatch.setenv("RAY_AUTH_TOKEN", "x" * 64)
     keep_token_private()
     assert not token.exists()
+    monkeypatch.delenv("RAY_AUTH_TOKEN")
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    keep_token_private()
+    assert not token.exists()
+    # Where no token can be made, it is Ray that says so.
+    monkeypatch.delenv("RAY_AUTH_MODE")
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("HOME", str(tmp_path / "file"))
+    keep_token_private()
+
+
+def test_nobody_can_read_a_token_while_it_is_made(tmp_path: Path) -> None:
+    """It is closed before it has its name, whatever the umask; what it is made as is gone."""
+    before = os.umask(0)
+    try:
+        _make_token(tmp_path / "auth_token")
+    finally:
+        os.umask(before)
+    assert [(path.name, mode(path)) for path in tmp_path.iterdir()] == [("auth_token", 0o600)]
 
 
 @pytest.mark.slow
