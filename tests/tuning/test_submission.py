@@ -263,7 +263,7 @@ def wait_until(happens: Any, seconds: float) -> None:
 
 def answers(cluster: Cluster) -> bool:
     try:
-        return bool(cluster.ask("/api/jobs/") == [])
+        return isinstance(cluster.ask("/api/jobs/"), list)
     except OSError:
         return False
 
@@ -338,6 +338,13 @@ def test_who_joins_a_cluster_needs_its_token_and_no_more(
     assert re.match(said, done.stdout), done.stdout + done.stderr
 
 
+HOW_IT_ENDED = """
+import sys
+from gantune.tuning.submission import Head
+print(*Head(sys.argv[1]).wait(sys.argv[2]))
+"""
+
+
 @pytest.mark.slow
 def test_ctrl_c_leaves_the_job_running(cluster: Cluster, study: Path, tmp_path: Path) -> None:
     runs = tmp_path / "shared"
@@ -357,7 +364,65 @@ def test_ctrl_c_leaves_the_job_running(cluster: Cluster, study: Path, tmp_path: 
     # As `ray job stop` does: the run ends as by Ctrl-C.
     cluster.ask(f"/api/jobs/{job}/stop", "POST")
     wait_until(lambda: cluster.ask(f"/api/jobs/{job}")["status"] == "STOPPED", 60)
+    command = [sys.executable, "-c", HOW_IT_ENDED, cluster.address, job]
+    ended = subprocess.run(command, env=cluster.environment, capture_output=True, text=True)
+    assert ended.stdout == "130 somebody stopped the job\n", ended.stderr
     assert gantune.load(runs / "long").status == "interrupted"
+
+
+TUNNEL = """
+import asyncio, sys
+
+async def pump(source, drain):
+    while data := await source.read(65536):
+        drain.write(data)
+    drain.close()
+
+async def connect(reader, writer):
+    there, back = await asyncio.open_connection("127.0.0.1", int(sys.argv[2]))
+    await asyncio.gather(pump(reader, back), pump(there, writer))
+
+async def main():
+    server = await asyncio.start_server(connect, "127.0.0.1", int(sys.argv[1]))
+    await server.serve_forever()
+
+asyncio.run(main())
+"""
+
+FOLLOWER = """
+import sys
+from gantune.errors import RunError
+from gantune.tuning.submission import Head
+head = Head(sys.argv[1])
+job = head.submit("echo begun; sleep 600")
+print(job, flush=True)
+try:
+    head.follow(job, lambda text: print(text, flush=True))
+except RunError as error:
+    print("lost:", error)
+"""
+
+
+@pytest.mark.slow
+def test_a_connection_that_breaks_is_said_and_the_job_goes_on(cluster: Cluster) -> None:
+    port, there = free_port(), cluster.address.rpartition(":")[2]
+    tunnel = subprocess.Popen([sys.executable, "-c", TUNNEL, str(port), there])
+    command = [sys.executable, "-c", FOLLOWER, f"http://127.0.0.1:{port}"]
+    try:
+        wait_until(lambda: answers(cluster._replace(address=f"http://127.0.0.1:{port}")), 30)
+        pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        with subprocess.Popen(command, env=cluster.environment, **pipes) as follower:
+            job = follower.stdout.readline().strip()
+            said = iter(follower.stdout.readline, "")
+            assert any("begun" in line for line in said)
+            tunnel.kill()
+            rest = follower.stdout.read()
+        assert f"lost: http://127.0.0.1:{port} is lost from sight" in rest, rest
+        assert cluster.ask(f"/api/jobs/{job}")["status"] == "RUNNING"
+        cluster.ask(f"/api/jobs/{job}/stop", "POST")
+    finally:
+        tunnel.kill()
+        tunnel.wait()
 
 
 @pytest.mark.slow
