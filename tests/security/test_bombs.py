@@ -47,18 +47,21 @@ def quick(use: Callable[[], object], match: str) -> None:
 @contextmanager
 def pipe(path: Path) -> Iterator[None]:
     """A pipe that nobody writes to; who waits for somebody is let go, too late."""
+    is_over = threading.Event()
 
     def let_go() -> None:
-        with suppress(OSError):  # there is no reader: nobody waits
-            os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
+        while not is_over.wait(3):
+            with suppress(OSError):  # there is no reader: nobody waits
+                os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
 
     os.mkfifo(path)
-    rescue = threading.Timer(3, let_go)
+    rescue = threading.Thread(target=let_go)
     rescue.start()
     try:
         yield
     finally:
-        rescue.cancel()
+        is_over.set()
+        rescue.join()
 
 
 def large(path: Path) -> None:
