@@ -23,7 +23,7 @@ def hold_lock(path: Path) -> Iterator[None]:
     try:
         opened = open(path, "a+", encoding="utf-8")
     except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}") from None
+        raise UsageError(f"{path} cannot be written: {error.strerror or error}") from None
     with opened as file:
         if not _take(file):
             holder = _holder(path)
@@ -56,6 +56,8 @@ def _holder(path: Path) -> str:
 
 def is_held(path: Path) -> bool:
     """Whether a process drives the run now."""
+    if not path.is_file():
+        return False  # nobody holds a pipe, and opening one would wait for ever
     try:
         with open(path, "rb") as file:
             try:

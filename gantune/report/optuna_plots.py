@@ -61,8 +61,13 @@ def optuna_plots(run: Run, ranked: Sequence[str]) -> list[OptunaPlot]:
         run: The run.
         ranked: Searched paths, the most important first.
     """
+    from gantune.tuning.agreement import is_larger
+
     again = set(run.repeats["number"].astype(int))
-    journal = journal_trials(RunPaths(run.root).journal, run.name)
+    path = RunPaths(run.root).journal
+    if is_larger(path, run.study, len(run.trials), len(run.epochs)):
+        return []
+    journal = journal_trials(path, run.name)
     # Repeats of a confirmation are no part of the search.
     told = [trial for trial in journal if trial.number not in again]
     objectives = _objectives(run)

@@ -10,10 +10,56 @@ import optuna
 from optuna.trial import FrozenTrial
 
 from gantune.errors import GantuneError
-from gantune.space import Space, propose
+from gantune.space import Space, encode, propose
+from gantune.study import Study
 from gantune.tuning.journal import trials
 
 ADVICE = "put a copy of it in its place, or begin a new run with --warm-start"
+
+LINE = 1_000
+"""Bytes of a line of the journal beside a parameter's choices: three to five times what it has."""
+
+LINES = 10
+"""Lines of a trial beside those of its parameters, constraints and records: three times as many."""
+
+SLACK = 1_000_000
+"""For what the tables do not tell of: the study itself, a trial that is asked for and not begun."""
+
+
+def most_bytes(study: Study, begun: int, records: int) -> int:
+    """How large a journal can be that tells of so many trials with so many records in all."""
+    choices = [[encode(value) for value in spec.choice or ()] for spec in study.search.values()]
+    # As Optuna has them: JSON as a text within JSON.
+    text = 2 * sum(len(json.dumps(json.dumps(values))) for values in choices)
+    lines = LINES + len(study.search) + len(study.constraints)
+    return SLACK + begun * (lines * LINE + text) + records * LINE
+
+
+def is_larger(path: Path, study: Study, begun: int, records: int) -> bool:
+    """Whether a journal is larger than any that tells of so many trials and records."""
+    return path.is_file() and path.stat().st_size > most_bytes(study, begun, records)
+
+
+def refuse_larger(path: Path, study: Study, begun: int, records: int) -> None:
+    """Refuses a journal that is too large for what the tables tell of, before it is parsed.
+
+    A long study's may well have hundreds of megabytes; then its tables have as many records.
+
+    Args:
+        path: The journal; may be missing.
+        study: The run's.
+        begun: Trials in the tables.
+        records: Records of theirs.
+
+    Raises:
+        GantuneError: It is, or is no plain file.
+    """
+    if path.exists() and not path.is_file():
+        raise GantuneError(f"{path} is damaged: it is no plain file")
+    if is_larger(path, study, begun, records):
+        size, most = path.stat().st_size, most_bytes(study, begun, records)
+        told = f"{begun} trials with {records:,} records, as in the tables, take less than {most:,}"
+        raise GantuneError(f"{path} is damaged: it has {size:,} bytes, and {told}; {ADVICE}")
 
 
 def refuse_other_history(

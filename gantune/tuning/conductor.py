@@ -27,7 +27,7 @@ from gantune.study import Study, with_values
 from gantune.trial import Record, TrialSpec
 from gantune.tuning import journal
 from gantune.tuning.agenda import Agenda
-from gantune.tuning.agreement import refuse_other_history
+from gantune.tuning.agreement import refuse_larger, refuse_other_history
 from gantune.tuning.clock import Clock
 from gantune.tuning.confirm import repeat_of
 from gantune.tuning.failure import failure_of
@@ -66,10 +66,11 @@ class Conductor:
         starts = start_keys(study, self._space)
         self._at_rung: dict[int, Told] = {}
         sampler = Seeded(study.sampler, self._space, starts, prior, self._at_rung)
+        self.ledger = Ledger(paths, study)
+        refuse_larger(paths.journal, study, len(self.ledger.starts), len(self.ledger.order))
         self.optuna = journal.open_journal(
             paths.journal, study.name, [aim.direction for aim in study.objective.both], sampler
         )
-        self.ledger = Ledger(paths, study)
         self._judge = Judge(study, self.ledger)
         clock = Clock(study, paths)
         self._agenda = Agenda(study, self._space, self.optuna, self.ledger, self._judge, clock)

@@ -61,19 +61,37 @@ def check_answers(address: str) -> None:
         )
     if address != AUTO:
         _check_port(address)
+    refusal = _refusal(address)
+    if _asks_for_token(refusal) and "RAY_AUTH_MODE" not in os.environ:
+        # Unless it is told to, Ray's client keeps the token to itself.
+        refusal = _refusal(address, RAY_AUTH_MODE="token")
+        if refusal is None:
+            os.environ["RAY_AUTH_MODE"] = "token"  # read when ray is imported
+    if _asks_for_token(refusal):
+        raise UsageError(
+            f"--address {address}: Ray asks for its token, and this machine has none or another: "
+            "copy ~/.ray/auth_token from the head, or set RAY_AUTH_TOKEN"
+        )
+    if refusal is not None:
+        raise UsageError(f"--address {address}: no Ray cluster answers there; is it running?")
+
+
+def _refusal(address: str, **variables: str) -> str | None:
+    """What Ray's own health check says that is wrong; None: nothing is."""
     command = [sys.executable, "-m", "ray.scripts.scripts", "health-check"]
     command += [] if address == AUTO else ["--address", address]
+    environment = {**os.environ, **variables}
     try:
-        done = subprocess.run(command, timeout=HEALTH_S, capture_output=True, text=True)
+        done = subprocess.run(
+            command, timeout=HEALTH_S, capture_output=True, text=True, env=environment
+        )
     except subprocess.TimeoutExpired:
         raise UsageError(f"--address {address}: no Ray cluster answers there") from None
-    if done.returncode:
-        if "token" in done.stderr.lower():
-            raise UsageError(
-                f"--address {address}: Ray asks for its token, and this machine has none: copy "
-                "~/.ray/auth_token from the head, or set RAY_AUTH_TOKEN"
-            )
-        raise UsageError(f"--address {address}: no Ray cluster answers there; is it running?")
+    return done.stderr if done.returncode else None
+
+
+def _asks_for_token(refusal: str | None) -> bool:
+    return refusal is not None and "token" in refusal.lower()
 
 
 def _check_port(address: str) -> None:

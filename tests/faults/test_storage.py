@@ -24,8 +24,10 @@ from gantune import runinfo
 from gantune.api import Silent, silent
 from gantune.display import show_run
 from gantune.errors import GantuneError
+from gantune.loader import load_study
 from gantune.paths import RunPaths
 from gantune.records import TableWriter, read_table
+from gantune.tuning import agreement
 from gantune.tuning.clock import seconds_before
 from gantune.tuning.conductor import Conductor
 from gantune.tuning.runner import resume_run, run_study
@@ -105,6 +107,41 @@ def test_a_run_on_read_only_storage_is_shown_and_not_changed(tiny: Path) -> None
     assert shown == "show tiny: 0 "
     after = {path: path.read_bytes() for path in (tiny / "runs").rglob("*") if path.is_file()}
     assert before == after
+
+
+TURNED = """
+mount -t tmpfs none runs
+gantune run tiny.yaml {options} --concurrency 1 --no-report & run=$!
+until ls runs/tiny/epochs/* >/dev/null 2>&1; do sleep 0.1; done
+# The kernel keeps a file system with open files from being remounted: what is opened from now on
+# is on a read-only mount of the same.
+mount --bind runs runs; until mount -o remount,bind,ro runs 2>/dev/null; do sleep 0.1; done
+wait $run; echo "ended $?"
+cp -r runs/tiny kept
+"""
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("standing_ray")
+def test_storage_that_turns_read_only_ends_the_session_and_no_trial(tiny: Path) -> None:
+    overrides = ["train.epochs=40", "train.steps_per_epoch=60", "budget.trials=2"]
+    overrides.append("scheduler={name: none}")
+    options = " ".join(f"'{word}'" for word in sets(overrides))
+    done = in_namespace(TURNED.format(options=options), tiny)
+    said = [line for line in done.stdout.splitlines() if line.startswith("ended")]
+    assert said == ["ended 1"], done.stdout + done.stderr
+    assert done.stderr.count("error: the run cannot go on: [Errno 30] Read-only file system") == 1
+    assert "go on with `gantune resume runs/tiny`" in done.stderr
+    assert "Traceback" not in done.stderr
+    stopped = gantune.load(tiny / "kept")
+    assert stopped.status == "interrupted" and len(stopped.epochs)
+    assert set(stopped.trials["status"]) <= {"completed", "interrupted"}
+    # On a disk that can be written to.
+    assert resume_run(tiny / "kept", silent, concurrency=1).status == "finished"
+    check_whole(tiny / "kept", 2, 40)
+    plan = load_study(tiny / "tiny.yaml", overrides)
+    whole = gantune.run(plan, name="whole", runs_dir=tiny, concurrency=1)
+    assert tables(tiny / "kept") == tables(whole.root)
 
 
 class Shifted(datetime):
@@ -226,6 +263,32 @@ def test_a_journal_that_ends_too_early_is_named(ended: Path, tmp_path: Path) -> 
     journal.write_text("".join(lines[: asked[5]]))
     with pytest.raises(GantuneError, match=r"journal is damaged: it has 5 trials, and trial 5 has"):
         Conductor(RunPaths(root), study(), Silent())
+
+
+def test_a_journal_has_room_to_be_as_large_as_its_trials_make_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With long choices, constraints and confirmations; whatever a small run may have besides."""
+    monkeypatch.setattr(agreement, "SLACK", 0)
+    plan = study(
+        search={
+            "optimizer.generator.lr": {"log_uniform": [1e-5, 1e-2]},
+            "generator.hidden": {"choice": [[width] * 60 for width in range(8, 40)]},
+        },
+        constraints=["coverage >= 0.2"],
+        confirm={"top": 2, "seeds": 2},
+    )
+    paths = RunPaths(tmp_path / "run")
+    run_to_its_end(paths.root, plan)
+    conductor = Conductor(paths, plan, Silent())
+    begun, records = len(conductor.ledger.starts), len(conductor.ledger.order)
+    lines = paths.journal.read_bytes().splitlines(keepends=True)
+    # Each record is a line of its own; of longer trials they are nearly all of the journal.
+    told = [line for line in lines if b'"op_code":7,' in line]
+    rest = sum(map(len, lines)) - sum(map(len, told))
+    most = agreement.most_bytes(plan, begun, 0)
+    assert len(told) > 20 and 2 * rest < most
+    assert 2 * sum(map(len, told)) < agreement.most_bytes(plan, begun, records) - most
 
 
 def test_no_digit_of_a_trials_parameters_in_the_journal_changes_unnoticed(

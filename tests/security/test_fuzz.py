@@ -7,10 +7,12 @@ import hashlib
 import io
 import json
 import shutil
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import yaml
 from conftest import make_study
@@ -25,6 +27,8 @@ from gantune.display import show_run, show_runs, show_trial
 from gantune.errors import GantuneError
 from gantune.loader import load_study, open_study
 from gantune.paths import RunPaths
+from gantune.records import CLOSED, SCHEMAS, read_table
+from gantune.runinfo import read_info
 
 
 def shares(of_500: int) -> pytest.MarkDecorator:
@@ -167,3 +171,54 @@ def test_checkpoints(cases: int, run: Path, tmp_path: Path) -> None:
     trees = st.one_of(st.just(meta), damaged_tree(meta))
     damaged = st.one_of(st.just(weights), damaged_bytes(weights))
     fuzz(cases, check, trees, damaged, st.booleans())
+
+
+# What damage by chance seldom is: tables without checksums, as the first version wrote them.
+
+
+def as_segment(folder: Path, batch: pa.RecordBatch) -> Path:
+    folder.mkdir(parents=True)
+    buffer = io.BytesIO()
+    with pa.ipc.new_stream(buffer, batch.schema) as stream:
+        stream.write_batch(batch)
+    (folder / "000001.arrow").write_bytes(buffer.getvalue() + CLOSED)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("table", "row", "message"),
+    [
+        ("epochs", {"number": 0}, "a row has no epoch"),
+        ("trials", {"number": 0, "status": "running"}, "a row has no parameters"),
+        ("trials", {"number": 0, "status": "running", "parameters": "["}, "is damaged"),
+        ("trials", {"number": 0, "status": "running", "parameters": "[1]"}, r"\[1\] is no mapping"),
+    ],
+)
+def test_rows_that_no_run_has_are_named(
+    tmp_path: Path, table: str, row: dict[str, Any], message: str
+) -> None:
+    batch = pa.RecordBatch.from_pylist([row], schema=SCHEMAS[table])
+    with pytest.raises(GantuneError, match=message):
+        read_table(as_segment(tmp_path / table, batch))
+
+
+def test_texts_that_point_out_of_their_table_are_not_followed(tmp_path: Path) -> None:
+    row = {"number": 0, "status": "running", "parameters": "{}", "trial_id": "x" * 7919}
+    folder = as_segment(
+        tmp_path / "trials", pa.RecordBatch.from_pylist([row], schema=SCHEMAS["trials"])
+    )
+    (path,) = folder.iterdir()
+    # The last of these numbers: before them stands how long the text is.
+    before, _, after = path.read_bytes().rpartition(struct.pack("<2i", 0, 7919))
+    path.write_bytes(before + struct.pack("<2i", 0, 1 << 20) + after)
+    with pytest.raises(GantuneError, match="batch 1 cannot be read"):
+        read_table(folder)
+
+
+@pytest.mark.parametrize(
+    "info", [{"sessions": 3}, {"sessions": [{"started_at": []}]}, {"format": "new"}, [1]]
+)
+def test_a_run_json_of_other_types_is_named(tmp_path: Path, info: Any) -> None:
+    (tmp_path / "run.json").write_text(json.dumps(info))
+    with pytest.raises(GantuneError, match=r"run\.json is damaged"):
+        read_info(tmp_path / "run.json")

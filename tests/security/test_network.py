@@ -8,9 +8,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-from test_cli import LONG, TINY, call, end, epochs_on_disk, kill_driver, sets, start, wait_for
+from test_cli import LONG, TINY, end, epochs_on_disk, kill_driver, sets, start, wait_for
 
-from gantune.tuning.cluster import keep_token_private, ray_environment
+from gantune.tuning.cluster import _make_token, keep_token_private, ray_environment
 
 LOOPBACK = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
 
@@ -94,6 +94,25 @@ def test_a_token_that_others_can_read_is_closed(
     monkeypatch.setenv("RAY_AUTH_TOKEN", "x" * 64)
     keep_token_private()
     assert not token.exists()
+    monkeypatch.delenv("RAY_AUTH_TOKEN")
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    keep_token_private()
+    assert not token.exists()
+    # Where no token can be made, it is Ray that says so.
+    monkeypatch.delenv("RAY_AUTH_MODE")
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("HOME", str(tmp_path / "file"))
+    keep_token_private()
+
+
+def test_nobody_can_read_a_token_while_it_is_made(tmp_path: Path) -> None:
+    """It is closed before it has its name, whatever the umask; what it is made as is gone."""
+    before = os.umask(0)
+    try:
+        _make_token(tmp_path / "auth_token")
+    finally:
+        os.umask(before)
+    assert [(path.name, mode(path)) for path in tmp_path.iterdir()] == [("auth_token", 0o600)]
 
 
 @pytest.mark.slow
@@ -103,26 +122,3 @@ def test_who_has_imported_ray_before_is_told_what_listens(tmp_path: Path) -> Non
     own = {k: v for k, v in os.environ.items() if k != "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"}
     done = subprocess.run([sys.executable, "-c", code], env=own, capture_output=True, text=True)
     assert "ray was imported before gantune started it and listens on all" in done.stderr
-
-
-@pytest.mark.slow
-def test_dashboards_listen_on_loopback(tmp_path: Path) -> None:
-    """`gantune dashboard` is for who sits here; it says where."""
-    (tmp_path / "tiny.yaml").write_text(TINY)
-    assert (
-        call("train", "tiny.yaml", "--set", "loggers=[tensorboard]", cwd=tmp_path).returncode == 0
-    )
-    process = start("dashboard", "tiny", "--tensorboard", "--port", "18231", cwd=tmp_path)
-    tree: list[psutil.Process] = []
-
-    def listens() -> set[str]:
-        nonlocal tree
-        tree = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
-        return {c.laddr.ip for p in tree for c in p.net_connections("inet") if not c.raddr}
-
-    try:
-        wait_for(listens)
-        assert listens() <= LOOPBACK
-    finally:
-        end(tree)
-        process.communicate()

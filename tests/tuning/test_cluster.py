@@ -9,7 +9,7 @@ import pytest
 
 from gantune.errors import UsageError
 from gantune.study import Resources
-from gantune.tuning.cluster import slots_of
+from gantune.tuning.cluster import _usable_cpus, ray_environment, slots_of
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,29 @@ def test_slots(cpus: float, gpus: float, cpu: int, gpu: float, slots: int) -> No
 def test_what_does_not_fit_is_refused(cpu: int, gpu: float) -> None:
     with pytest.raises(UsageError, match="all of the machine is 2 CPUs and 0 GPUs"):
         slots_of(2, 0, Resources(cpu=cpu, gpu=gpu))
+
+
+def test_cpus_are_those_that_this_process_may_use() -> None:
+    if not hasattr(os, "sched_setaffinity"):
+        assert _usable_cpus() is None  # a Mac binds no process
+        return
+    every = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(every)})
+        assert _usable_cpus() == (1 if (os.cpu_count() or 1) > 1 else None)
+    finally:
+        os.sched_setaffinity(0, every)
+
+
+def test_the_environment_is_left_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What somebody has set stays set, what a run needs is gone with it."""
+    monkeypatch.setenv("RAY_DEDUP_LOGS", "1")
+    monkeypatch.delenv("TUNE_RESULT_BUFFER_LENGTH", raising=False)
+    before = dict(os.environ)
+    with ray_environment():
+        assert os.environ["RAY_DEDUP_LOGS"] == "1"
+        assert os.environ["TUNE_RESULT_BUFFER_LENGTH"] == "1"
+    assert dict(os.environ) == before
 
 
 SHARED = """

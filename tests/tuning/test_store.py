@@ -290,6 +290,14 @@ def test_what_is_no_run_is_not_taken_up(tmp_path: Path, mark: bytes | None, mess
         take_up(uri, tmp_path / "there", trust=False)
 
 
+def test_a_run_of_the_same_name_is_not_taken_for_it(tmp_path: Path) -> None:
+    """Neither one that another store keeps, nor one that none does."""
+    for place, kept in (("alone", None), ("kept", storage_uri(str(tmp_path / "other"), "tiny"))):
+        create_run(RunPaths(tmp_path / place / "tiny"), study(), storage=kept)
+        with pytest.raises(UsageError, match=r"tiny is another run; .*--runs-dir DIR"):
+            take_up(storage_uri(str(tmp_path / "store"), "tiny"), tmp_path / place, trust=False)
+
+
 def test_what_prune_removes_is_removed_from_the_store(tmp_path: Path) -> None:
     plan, folder = study(), tmp_path / "runs"
     folder.mkdir()

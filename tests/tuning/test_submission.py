@@ -5,6 +5,7 @@ import http.server
 import io
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -200,6 +201,7 @@ class Cluster(NamedTuple):
     """A head that runs: what it is reached by, and where its files are."""
 
     address: str
+    control: str
     environment: dict[str, str]
     files: Path
 
@@ -213,7 +215,7 @@ class Cluster(NamedTuple):
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
     """A head of its own, on loopback, that asks for a token."""
-    port = free_port()
+    port, control = free_port(), free_port()
     here = Path(sys.executable).parent
     environment = {
         **os.environ,
@@ -227,7 +229,7 @@ def cluster() -> Iterator[Cluster]:
     # Ray's sockets need a short path; what is left of it goes with the folder.
     with tempfile.TemporaryDirectory(dir="/tmp", prefix="r", ignore_cleanup_errors=True) as folder:
         command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block"]
-        command += ["--node-ip-address", "127.0.0.1", "--port", str(free_port())]
+        command += ["--node-ip-address", "127.0.0.1", "--port", str(control)]
         command += ["--include-dashboard", "true", "--dashboard-host", "127.0.0.1"]
         command += ["--dashboard-port", str(port), "--num-cpus", "1", "--temp-dir", folder]
         # Another Ray on this machine has the ports that it would take by default.
@@ -236,7 +238,8 @@ def cluster() -> Iterator[Cluster]:
         log = Path(folder, "start.log")
         with log.open("wb") as out:
             head = subprocess.Popen(command, env=environment, stdout=out, stderr=out)
-        found = Cluster(f"http://127.0.0.1:{port}", environment, Path(folder))
+        address, control_address = f"http://127.0.0.1:{port}", f"127.0.0.1:{control}"
+        found = Cluster(address, control_address, environment, Path(folder))
         try:
             wait_until(lambda: answers(found) or head.poll() is not None, 120)
             assert head.poll() is None, log.read_text()
@@ -260,7 +263,7 @@ def wait_until(happens: Any, seconds: float) -> None:
 
 def answers(cluster: Cluster) -> bool:
     try:
-        return bool(cluster.ask("/api/jobs/") == [])
+        return isinstance(cluster.ask("/api/jobs/"), list)
     except OSError:
         return False
 
@@ -298,6 +301,50 @@ def test_a_study_runs_as_a_job_and_its_report_comes_back(
     assert again.returncode == 2 and "exists; go on with it" in again.stdout
 
 
+JOIN = """
+import sys
+from gantune.errors import UsageError
+from gantune.tuning.remote import joined_ray
+try:
+    with joined_ray(sys.argv[1]):
+        import ray
+        print("joined", len(ray.nodes()))
+except UsageError as error:
+    print("refused:", error)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("token", "said"),
+    [
+        (TOKEN, "joined 1"),
+        ("0" * 64, "refused: .*copy ~/.ray/auth_token from the head"),
+        (None, "refused: .*copy ~/.ray/auth_token from the head"),
+    ],
+)
+def test_who_joins_a_cluster_needs_its_token_and_no_more(
+    cluster: Cluster, tmp_path: Path, token: str | None, said: str
+) -> None:
+    """A file in the place where Ray looks for it: RAY_AUTH_MODE is set on the head's nodes only."""
+    own = {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN"}
+    client = {k: v for k, v in cluster.environment.items() if k not in own}
+    client["HOME"] = str(tmp_path)
+    if token:
+        (tmp_path / ".ray").mkdir()
+        (tmp_path / ".ray" / "auth_token").write_text(token)
+    command = [sys.executable, "-c", JOIN, cluster.control]
+    done = subprocess.run(command, env=client, capture_output=True, text=True)
+    assert re.match(said, done.stdout), done.stdout + done.stderr
+
+
+HOW_IT_ENDED = """
+import sys
+from gantune.tuning.submission import Head
+print(*Head(sys.argv[1]).wait(sys.argv[2]))
+"""
+
+
 @pytest.mark.slow
 def test_ctrl_c_leaves_the_job_running(cluster: Cluster, study: Path, tmp_path: Path) -> None:
     runs = tmp_path / "shared"
@@ -317,7 +364,65 @@ def test_ctrl_c_leaves_the_job_running(cluster: Cluster, study: Path, tmp_path: 
     # As `ray job stop` does: the run ends as by Ctrl-C.
     cluster.ask(f"/api/jobs/{job}/stop", "POST")
     wait_until(lambda: cluster.ask(f"/api/jobs/{job}")["status"] == "STOPPED", 60)
+    command = [sys.executable, "-c", HOW_IT_ENDED, cluster.address, job]
+    ended = subprocess.run(command, env=cluster.environment, capture_output=True, text=True)
+    assert ended.stdout == "130 somebody stopped the job\n", ended.stderr
     assert gantune.load(runs / "long").status == "interrupted"
+
+
+TUNNEL = """
+import asyncio, sys
+
+async def pump(source, drain):
+    while data := await source.read(65536):
+        drain.write(data)
+    drain.close()
+
+async def connect(reader, writer):
+    there, back = await asyncio.open_connection("127.0.0.1", int(sys.argv[2]))
+    await asyncio.gather(pump(reader, back), pump(there, writer))
+
+async def main():
+    server = await asyncio.start_server(connect, "127.0.0.1", int(sys.argv[1]))
+    await server.serve_forever()
+
+asyncio.run(main())
+"""
+
+FOLLOWER = """
+import sys
+from gantune.errors import RunError
+from gantune.tuning.submission import Head
+head = Head(sys.argv[1])
+job = head.submit("echo begun; sleep 600")
+print(job, flush=True)
+try:
+    head.follow(job, lambda text: print(text, flush=True))
+except RunError as error:
+    print("lost:", error)
+"""
+
+
+@pytest.mark.slow
+def test_a_connection_that_breaks_is_said_and_the_job_goes_on(cluster: Cluster) -> None:
+    port, there = free_port(), cluster.address.rpartition(":")[2]
+    tunnel = subprocess.Popen([sys.executable, "-c", TUNNEL, str(port), there])
+    command = [sys.executable, "-c", FOLLOWER, f"http://127.0.0.1:{port}"]
+    try:
+        wait_until(lambda: answers(cluster._replace(address=f"http://127.0.0.1:{port}")), 30)
+        pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        with subprocess.Popen(command, env=cluster.environment, **pipes) as follower:
+            job = follower.stdout.readline().strip()
+            said = iter(follower.stdout.readline, "")
+            assert any("begun" in line for line in said)
+            tunnel.kill()
+            rest = follower.stdout.read()
+        assert f"lost: http://127.0.0.1:{port} is lost from sight" in rest, rest
+        assert cluster.ask(f"/api/jobs/{job}")["status"] == "RUNNING"
+        cluster.ask(f"/api/jobs/{job}/stop", "POST")
+    finally:
+        tunnel.kill()
+        tunnel.wait()
 
 
 @pytest.mark.slow

@@ -1,0 +1,182 @@
+"""What is too large, too deep or never ends is a message in a second."""
+
+import json
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+from conftest import make_study
+from test_cli import call
+
+import gantune
+from gantune.api import Silent
+from gantune.errors import GantuneError
+from gantune.loader import load_study, open_study
+from gantune.lock import hold_lock, is_held
+from gantune.paths import RunPaths
+from gantune.remote import uri_of
+from gantune.report.optuna_plots import optuna_plots
+from gantune.storage import read_json
+from gantune.tuning.conductor import Conductor
+from gantune.tuning.prior import read_prior
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    study = make_study(checkpoint={"keep_top": 1})
+    return gantune.train(study, tmp_path_factory.mktemp("runs") / "run").root
+
+
+@pytest.fixture
+def root(whole: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(whole, tmp_path / "run"))
+
+
+def quick(use: Callable[[], object], match: str) -> None:
+    began = time.perf_counter()
+    with pytest.raises(GantuneError, match=match):
+        use()
+    assert time.perf_counter() - began < 1
+
+
+@contextmanager
+def pipe(path: Path) -> Iterator[None]:
+    """A pipe that nobody writes to; who waits for somebody is let go, too late."""
+    is_over = threading.Event()
+
+    def let_go() -> None:
+        while not is_over.wait(3):
+            with suppress(OSError):  # there is no reader: nobody waits
+                os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
+
+    os.mkfifo(path)
+    rescue = threading.Thread(target=let_go)
+    rescue.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        rescue.join()
+
+
+def large(path: Path) -> None:
+    """100 MB without as much of the disk."""
+    with open(path, "wb") as file:
+        file.write(b"name: a\n")
+        file.truncate(100_000_000)
+
+
+BOMB = "a: &a [x, x]\n" + "".join(
+    f"{b}: &{b} [*{a}, *{a}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (BOMB, "aliases"),
+        # Newer versions of libyaml count, too.
+        ("[" * 2000, "nested deeper|maximum nesting depth"),
+        ("a: " + "[" * 2000 + "]" * 2000, "nested deeper|maximum nesting depth"),
+        ("a: " + "{b: " * 2000, "nested deeper"),
+        ("- " * 2000 + "x", "nested deeper"),
+        ("name: a\nsearch: [" + "1," * 400_000 + "]", "more than 20,000 values"),
+        ("name: '" + "a b " * 240_000 + "'", "name"),
+        ("# c\n" * 240_000, "empty"),
+        ("name: " + "9" * 900_000, "name"),
+        ("name: 0x" + "9" * 900_000, "name"),
+    ],
+)
+def test_bombs_end_in_a_message_in_a_second(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(text)
+    quick(lambda: load_study(path), message)
+
+
+def test_a_study_of_100_mb(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    large(path)
+    quick(lambda: load_study(path), "larger than 1,000,000 bytes")
+    path.unlink()
+    path.symlink_to("/dev/zero")
+    quick(lambda: load_study(path), "larger than 1,000,000 bytes")
+
+
+def test_an_extension_of_100_mb(tmp_path: Path) -> None:
+    large(tmp_path / "x.py")
+    (tmp_path / "study.yaml").write_text("name: a\nextensions: [x.py]\n")
+    quick(lambda: load_study(tmp_path / "study.yaml"), r"x\.py is larger than")
+
+
+def test_large_and_deep_files_of_a_run(root: Path) -> None:
+    info = root / "run.json"
+    info.write_text('{"sessions": ' + "[" * 100_000)
+    quick(lambda: gantune.load(root), r"run\.json is damaged")
+    large(info)
+    quick(lambda: gantune.load(root), r"run\.json is damaged")
+    large(root / "study.yaml")
+    quick(lambda: gantune.load(root), "larger than")
+    os.mkfifo(root / "pipe")
+    quick(lambda: read_json(root / "pipe"), "no plain file")
+
+
+def test_large_files_that_are_json(root: Path, tmp_path: Path) -> None:
+    """100 MB that could be parsed, to 33 million lists."""
+    hostile, paths = tmp_path / "hostile", RunPaths(root)
+    hostile.write_text('{"sessions": [' + "[]," * 33_000_000 + "[]]}")
+    (meta,) = paths.best(0).glob("meta-*.json")
+    uses: dict[Path, tuple[Callable[[], object], str]] = {
+        meta: (lambda: gantune.load(root).best(), "no whole checkpoint"),
+        paths.storage: (lambda: uri_of(paths.storage), r"storage\.json is damaged: it is larger"),
+        paths.warm_start: (lambda: read_prior(paths), r"warm_start\.json is damaged: it is larger"),
+        paths.info: (lambda: gantune.load(root), r"run\.json is damaged: it is larger than"),
+    }
+    for path, (use, message) in uses.items():
+        path.unlink(missing_ok=True)
+        os.link(hostile, path)
+        quick(use, message)
+
+
+def test_a_journal_of_more_than_its_trials_can_tell(root: Path) -> None:
+    """100 MB of lines that Optuna would read, one after the other; and a pipe."""
+    paths, study = RunPaths(root), open_study(root / "study.yaml")
+    line = {"op_code": 7, "worker_id": "a", "trial_id": 0, "step": 1, "intermediate_value": 1.0}
+    first = {"op_code": 0, "worker_id": "a", "study_name": study.name, "directions": [1]}
+    paths.journal.write_text(f"{json.dumps(first)}\n" + f"{json.dumps(line)}\n" * 1_200_000)
+    assert paths.journal.stat().st_size > 100_000_000
+    message = r"optuna\.journal is damaged: it has 10\d,.* bytes, and 1 trials with 4 records"
+    quick(lambda: Conductor(paths, study, Silent()), message)
+    run = gantune.load(root)
+    began = time.perf_counter()
+    assert optuna_plots(run, []) == []
+    assert time.perf_counter() - began < 1
+    paths.journal.unlink()
+    with pipe(paths.journal):
+        match = r"optuna\.journal is damaged: it is no plain file"
+        quick(lambda: Conductor(paths, study, Silent()), match)
+
+
+def test_nobody_waits_for_a_lock_that_is_a_pipe(root: Path) -> None:
+    """To read from a pipe is to wait for somebody who writes."""
+    (root / "lock").unlink(missing_ok=True)
+
+    def take() -> None:
+        with hold_lock(root / "lock"):
+            raise AssertionError("a pipe is no lock")
+
+    with pipe(root / "lock"):
+        began = time.perf_counter()
+        assert not is_held(root / "lock")
+        assert time.perf_counter() - began < 1
+        quick(take, "lock cannot be written: .*seekable")
+
+
+def test_the_command_says_so(tmp_path: Path) -> None:
+    large(tmp_path / "study.yaml")
+    done = call("check", "study.yaml", cwd=tmp_path)
+    assert done.returncode == 2 and "larger than" in done.stderr
