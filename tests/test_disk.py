@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from conftest import make_study
 from test_cli import call
@@ -118,6 +119,38 @@ def test_a_session_more_changes_nothing(whole: Path) -> None:
     before = files(whole)
     session(RunPaths(whole), study_of(keep_top=2))
     assert files(whole) == before
+
+
+def test_of_those_that_wait_at_a_rung_the_best_keep_theirs_and_others_are_trained_again(
+    tmp_path: Path,
+) -> None:
+    """Whatever was removed, the records are those of a run that kept everything."""
+    promotion = {"name": "asha_promotion", "grace_epochs": 1, "reduction_factor": 2}
+    ends, most = [], 0
+
+    class Counts(Silent):
+        def paused(self, number: int, row: Any) -> None:
+            nonlocal most
+            kept = [n for n in range(TRIALS) if paths.last(n).is_dir()]
+            most = max(most, sum(read_checkpoint(paths.last(n)) is not None for n in kept))
+
+    for keep_top in (1, None):
+        paths = RunPaths(tmp_path / f"keep {keep_top}")
+        study = study_of(promotion, keep_top=keep_top)
+        create_run(paths, study)
+        with hold_lock(paths.lock), observed(paths, study, silent, Counts()) as observer:
+            begin_session(paths.info, None, {})
+            conductor = Conductor(paths, study, observer)
+            drive(conductor, Host(), at_most_s=0)
+            finish_run(conductor, paths.root)
+        epochs = gantune.load(paths.root).epochs
+        values = [column for column in epochs.columns if column not in TIMES | {"trial_id"}]
+        ends.append((epochs[values], most, gantune.load(paths.root)))
+        most = 0
+    pd.testing.assert_frame_equal(ends[0][0], ends[1][0])
+    assert ends[0][1] < ends[1][1]
+    thinned = ends[0][2]
+    assert thinned.best().generator().sample(2, 0).shape == (2, 2)
 
 
 def test_null_keeps_the_weights_of_all(tmp_path: Path) -> None:

@@ -60,6 +60,31 @@ def test_the_board_counts_and_keeps_the_best() -> None:
     assert board.headline() == "1 of 4 trials, 1 completed, best frechet_distance 3 (trial 0)"
 
 
+def test_who_waits_at_a_rung_is_counted_and_not_shown_as_running() -> None:
+    board, row = Board(make_study(), print), ended(0, 3.0, "stopped")
+    board.began(spec(0))
+    board.recorded(0, [RECORD], [])
+    board.paused(0, row)
+    assert not board.running and board.share_done == pytest.approx(2 / 4 / 4)
+    assert board.headline() == (
+        "0 of 4 trials, 1 waiting at a rung, best frechet_distance 3 (trial 0)"
+    )
+    board.began(spec(0))  # it goes on
+    board.recorded(0, [{**RECORD, "epoch": 3, "objective": 2.0, "best_objective": 2.0}], [])
+    assert list(board.running) == [0] and "waiting" not in board.headline()
+    board.paused(0, row)
+    board.ended(0, row)
+    assert board.headline() == "1 of 4 trials, 1 stopped, best frechet_distance 2 (trial 0)"
+
+
+def test_a_session_begins_with_those_that_wait() -> None:
+    board = Board(make_study(), print)
+    board.paused(3, ended(3, 1.25, "stopped"))
+    assert board.headline() == (
+        "0 of 4 trials, 1 waiting at a rung, best frechet_distance 1.25 (trial 3)"
+    )
+
+
 def test_a_resumed_study_starts_where_it_was() -> None:
     board = Board(make_study(), print)
     board.resumed([ended(0, 2.0), ended(1, None, "diverged"), ended(2, 1.5, "stopped")])

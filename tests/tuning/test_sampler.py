@@ -8,10 +8,13 @@ from conftest import make_study
 from optuna.trial import TrialState
 
 from gantune.checks import search_space
+from gantune.pace import Pace
 from gantune.space import propose
 from gantune.strategy import Gp, GridSearch, Qmc, RandomSearch, Sampler, Tpe
 from gantune.study import Study
+from gantune.tuning.prior import Continued
 from gantune.tuning.sampler import Seeded
+from gantune.tuning.told import Told, told_at_rung, told_of
 
 SEARCH = {
     "optimizer.generator.lr": {"log_uniform": [1e-5, 1e-2]},
@@ -57,6 +60,7 @@ FINITE = {
 }
 OPTIONS = {
     "tpe": Tpe(seed=3, startup_trials=5),
+    "tpe, some at random": Tpe(seed=3, startup_trials=5, random_share=0.5),
     "random": RandomSearch(seed=3),
     "qmc": Qmc(seed=3),
     # Every draw fits a Gaussian process: a second each.
@@ -149,3 +153,57 @@ def test_the_gaussian_process_learns_too() -> None:
         values.append(abs(draw["optimizer.generator.beta1"] - 0.3))
         study.tell(trial, values[-1])
     assert min(values[5:]) < min(values[:5]) and min(values) < 0.02
+
+
+def test_of_the_draws_of_tpe_a_share_is_at_random() -> None:
+    """Where history could only teach one answer, a random draw is one that differs from TPE's."""
+    study = make_study(search=SEARCH)
+    space = search_space(study)
+
+    def drawn(share: float) -> list:
+        options = Tpe(seed=3, startup_trials=5, random_share=share)
+        return course(study, False, lambda: Seeded(options, space))
+
+    plain, some, random = (
+        drawn(0.0),
+        drawn(0.25),
+        course(study, False, lambda: Seeded(RandomSearch(seed=3), space)),
+    )
+    assert drawn(1.0) == random
+    at_random = [number for number in range(30) if some[number] == random[number]]
+    assert set(range(5)) < set(at_random) and 3 <= len(at_random) - 5 <= 11  # of 25
+    assert some != plain
+
+
+def test_a_trial_that_waits_is_seen_where_it_is() -> None:
+    """Its best so far may be luck; what it was before its rung does not count as its value."""
+    storage = optuna.storages.InMemoryStorage()
+    own = optuna.create_study(storage=storage, study_name="s")
+    trial = own.ask()
+    trial.suggest_float("x", 0, 1)
+    at_rung: dict[int, Told] = {}
+    view = Continued(own, (), at_rung)
+    assert [t.state for t in view.get_trials()] == [TrialState.RUNNING]
+    at_rung[0] = Told({1: 5.0, 2: 9.0}, [5.0])
+    for waiting in ({1: 5.0, 2: 9.0}, {1: 5.0, 2: 9.0, 4: 7.0}):
+        at_rung[0] = Told(waiting, [5.0])
+        (seen,) = view.get_trials(states=(TrialState.PRUNED,))
+        assert seen.intermediate_values == waiting and seen.params == trial.params
+        assert seen.value == list(waiting.values())[-1]
+    own.tell(0, 3.0)
+    (seen,) = view.get_trials()
+    assert seen.state == TrialState.COMPLETE and seen.value == 3.0
+
+
+def test_what_a_rung_sees_and_what_optuna_is_told_at_the_end() -> None:
+    study = make_study()
+    values = [3.0, 9.0, None]
+    records = [
+        {"epoch": e, "objective": v, "best_objective": 3.0, "wall_s": e}
+        for e, v in enumerate(values, 1)
+    ]
+    pace = Pace(epochs=4)
+    assert told_of(study, records, pace).way == {1: 3.0, 2: 3.0}
+    assert told_at_rung(study, records, pace) == told_of(study, records, pace)._replace(
+        way={1: 3.0, 2: 9.0}
+    )
