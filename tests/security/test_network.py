@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 from test_cli import LONG, TINY, call, end, epochs_on_disk, kill_driver, sets, start, wait_for
+from test_submission import free_port
 
 from gantune.tuning.cluster import keep_token_private, ray_environment
 
@@ -112,7 +113,7 @@ def test_dashboards_listen_on_loopback(tmp_path: Path) -> None:
     assert (
         call("train", "tiny.yaml", "--set", "loggers=[tensorboard]", cwd=tmp_path).returncode == 0
     )
-    process = start("dashboard", "tiny", "--tensorboard", "--port", "18231", cwd=tmp_path)
+    process = start("dashboard", "tiny", "--tensorboard", "--port", free_port(), cwd=tmp_path)
     tree: list[psutil.Process] = []
 
     def listens() -> set[str]:
