@@ -134,7 +134,8 @@ def test_a_run_that_nobody_drives_is_shown_once(folder: Path) -> None:
 @pytest.mark.slow
 def test_trials_of_a_study_come_as_they_end(folder: Path) -> None:
     options = sets(["train.epochs=60", "train.steps_per_epoch=150", "scheduler={name: none}"])
-    driver = start("run", "tiny.yaml", *options, "--concurrency", "1", cwd=folder)
+    one = ("--concurrency", "1", "--no-report")
+    driver = start("run", "tiny.yaml", *options, *one, cwd=folder)
     root = folder / "runs" / "tiny"
     try:
         wait_for(lambda: epochs_on_disk(root) > 0)
