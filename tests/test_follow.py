@@ -105,13 +105,27 @@ def test_a_terminal_sees_the_table_change_until_ctrl_c(
     assert training.poll() is None and psutil.pid_exists(training.pid)  # who looks stops nobody
 
 
+SAYS_WHEN_IT_FOLLOWS = """
+import sys
+from gantune import cli, follow
+changes = follow._changes
+def told(paths):
+    print("it follows", flush=True)
+    yield from changes(paths)
+follow._changes = told
+sys.argv = ["gantune", "show", "tiny", "--follow"]
+cli.main()
+"""
+
+
 @pytest.mark.parametrize("training", [ENDLESS], indirect=True)
 def test_a_run_whose_driver_is_killed_has_ended(
     folder: Path, training: "subprocess.Popen[str]"
 ) -> None:
-    follower = start("show", "tiny", "--follow", cwd=folder)
-    time.sleep(3)
-    assert follower.poll() is None
+    command = [sys.executable, "-c", SAYS_WHEN_IT_FOLLOWS]
+    follower = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True)
+    assert follower.stdout is not None
+    assert follower.stdout.readline() == "it follows\n"
     kill_driver(training)
     out, _ = follower.communicate(timeout=30)
     assert follower.returncode == 0
