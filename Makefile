@@ -21,22 +21,22 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Tests that only compute run on two processes; others start Ray, and want the machine for
-# themselves.
-COMPUTE := tests/analysis tests/diagnosis tests/engine tests/metrics tests/report \
-	tests/test_disk.py tests/test_sensitivity.py \
-	$(addprefix tests/tuning/test_,agreement.py confirm.py replay.py sampler.py store.py)
-SLOW := "slow and not long and not gpu"
+# Two tests at a time; those marked `alone` have the machine to themselves. Two processes with a
+# thread each for two cores, and Ray's workers no nicer than all else: beside a busy neighbour they
+# would stand still. `tests/test_parts.py` knows that no test is lost between the parts.
+PYTEST := $(BIN)/python -m pytest
+TWO := OMP_NUM_THREADS=1 RAY_worker_niceness=0 $(PYTEST) -n 2 --dist
 
 test: test-fast
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m $(SLOW) $(COMPUTE)
-	$(BIN)/python -m pytest -m $(SLOW) $(COMPUTE:%=--ignore=%)
+	$(TWO) worksteal -m "slow and not long and not gpu and not alone"
+	$(PYTEST) -m "alone and not long and not gpu"
 
 test-fast: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not long and not gpu"
+	$(TWO) loadfile -m "not slow and not long and not gpu and not alone"
 
 test-long: install
-	$(BIN)/python -m pytest -m "long" -v
+	$(TWO) worksteal -m "long and not alone" -v
+	$(PYTEST) -m "long and alone" -v
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

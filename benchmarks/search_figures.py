@@ -10,8 +10,11 @@ import pyarrow.parquet as pq
 
 RESAMPLES = 4_000
 
-Statistic = Callable[..., float]
-"""(arrays of which each has a row for each seed) -> a number."""
+Statistic = Callable[..., np.ndarray]
+"""(rows drawn, arrays of which each has a row for each seed) -> a number for each draw.
+
+The last axis of the rows is one draw: one call for all draws, and not one for each, takes seconds.
+"""
 
 
 class Search(NamedTuple):
@@ -85,23 +88,30 @@ def paired_bootstrap(
     """A statistic and its percentile interval, seeds drawn with replacement.
 
     Args:
-        statistic: Of all the arrays.
+        statistic: Of all the arrays, for all draws.
         searches: One or more arrays; row k of all of them is of the same seed, and is drawn
             together.
         resamples: How often.
     """
     rng = np.random.default_rng(0)
-    draws = rng.integers(len(searches[0]), size=(resamples, len(searches[0])))
-    drawn = [statistic(*(search[rows] for search in searches)) for rows in draws]
+    seeds = len(searches[0])
+    drawn = statistic(rng.integers(seeds, size=(resamples, seeds)), *searches)
     # Not interpolated: one of the two neighbours may be infinite.
     low, high = np.quantile(drawn, [0.025, 0.975], method="nearest")
-    return Interval(statistic(*searches), float(low), float(high))
+    return Interval(float(statistic(np.arange(seeds), *searches)), float(low), float(high))
 
 
-def share_of_epochs(ours: np.ndarray, other: np.ndarray) -> float:
+def share_of_epochs(rows: np.ndarray, ours: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Epochs in which our median reaches the other's last median, over the other's; or infinity."""
-    reached = np.median(ours, axis=0) <= np.median(other[:, -1])
-    return float(np.argmax(reached) + 1) / other.shape[1] if reached.any() else float("inf")
+    goal, epochs = np.median(other[rows, -1], axis=-1), ours.shape[1]
+    # The best so far never rises, and so no median of it does: the epoch is found by halving.
+    low, high = np.zeros(goal.shape, int), np.full(goal.shape, epochs)
+    while (is_open := low < high).any():
+        middle = np.where(is_open, (low + high) // 2, 0)
+        reached = np.median(ours[rows, middle[..., None]], axis=-1) <= goal
+        high = np.where(is_open & reached, middle, high)
+        low = np.where(is_open & ~reached, middle + 1, low)
+    return np.where(low < epochs, (low + 1) / other.shape[1], np.inf)
 
 
 def ratios_at(epochs: int, ours: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -122,6 +132,7 @@ def ratios_overall(ours: np.ndarray, other: np.ndarray) -> np.ndarray:
     return ratios
 
 
-def geometric_mean(values: np.ndarray) -> float:
+def geometric_mean(rows: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Of positive values."""
-    return float(np.exp(np.log(values).mean()))
+    means: np.ndarray = np.exp(np.log(values)[rows].mean(axis=-1))
+    return means

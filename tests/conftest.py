@@ -1,6 +1,7 @@
 """What tests share: a cache of their own, small studies, one standing Ray."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,12 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         del os.environ["GANTUNE_CACHE"]
     else:
         os.environ["GANTUNE_CACHE"] = before
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ctrl_c_is_heard() -> None:
+    """Also where a shell runs the tests in the background: their processes would ignore it, too."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

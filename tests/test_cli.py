@@ -77,7 +77,8 @@ def epochs_on_disk(root: Path) -> int:
     return int(read_table(RunPaths(root).table("epochs")).num_rows)
 
 
-def wait_for(condition: Any, seconds: float = 60) -> None:
+def wait_for(condition: Any, seconds: float = 180) -> None:
+    """Waits for what begins a test; on a busy machine a Ray takes a minute to start."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not happen"

@@ -105,13 +105,27 @@ def test_a_terminal_sees_the_table_change_until_ctrl_c(
     assert training.poll() is None and psutil.pid_exists(training.pid)  # who looks stops nobody
 
 
+SAYS_WHEN_IT_FOLLOWS = """
+import sys
+from gantune import cli, follow
+changes = follow._changes
+def told(paths):
+    print("it follows", flush=True)
+    yield from changes(paths)
+follow._changes = told
+sys.argv = ["gantune", "show", "tiny", "--follow"]
+cli.main()
+"""
+
+
 @pytest.mark.parametrize("training", [ENDLESS], indirect=True)
 def test_a_run_whose_driver_is_killed_has_ended(
     folder: Path, training: "subprocess.Popen[str]"
 ) -> None:
-    follower = start("show", "tiny", "--follow", cwd=folder)
-    time.sleep(3)
-    assert follower.poll() is None
+    command = [sys.executable, "-c", SAYS_WHEN_IT_FOLLOWS]
+    follower = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True)
+    assert follower.stdout is not None
+    assert follower.stdout.readline() == "it follows\n"
     kill_driver(training)
     out, _ = follower.communicate(timeout=30)
     assert follower.returncode == 0
@@ -134,7 +148,8 @@ def test_a_run_that_nobody_drives_is_shown_once(folder: Path) -> None:
 @pytest.mark.slow
 def test_trials_of_a_study_come_as_they_end(folder: Path) -> None:
     options = sets(["train.epochs=60", "train.steps_per_epoch=150", "scheduler={name: none}"])
-    driver = start("run", "tiny.yaml", *options, "--concurrency", "1", cwd=folder)
+    one = ("--concurrency", "1", "--no-report")
+    driver = start("run", "tiny.yaml", *options, *one, cwd=folder)
     root = folder / "runs" / "tiny"
     try:
         wait_for(lambda: epochs_on_disk(root) > 0)

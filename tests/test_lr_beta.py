@@ -22,6 +22,7 @@ def start_s() -> float:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_lr_beta(tmp_path: Path, lr_beta: Path) -> None:
     start_s()  # from here on all is in the disk's cache
     starts = [start_s()]

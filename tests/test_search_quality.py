@@ -251,15 +251,16 @@ def test_the_bootstrap_draws_seeds_in_pairs() -> None:
     halved = ratios_at(1, ours, 2 * ours)
     assert paired_bootstrap(geometric_mean, [halved]) == pytest.approx((0.5, 0.5, 0.5))
     # Rows of several arrays are drawn together.
-    assert paired_bootstrap(lambda a, b: float((b - a).sum()), [ours, ours]).high == 0
+    assert paired_bootstrap(lambda rows, a, b: (b - a)[rows].sum((-1, -2)), [ours, ours]).high == 0
 
 
 def test_epochs_until_the_others_last_median() -> None:
     other = np.array([[9, 9, 9, 5], [9, 9, 9, 4], [9, 9, 9, 3.0]])
     ours = np.array([[9, 5, 5, 5], [9, 4, 4, 4], [9, 9, 1, 1.0]])
-    assert share_of_epochs(ours, other) == 3 / 4  # medians 9, 5, 4, 4 against 4
-    assert share_of_epochs(other, other) == 1
-    assert share_of_epochs(other, ours - 1) == math.inf
+    each = np.arange(3)
+    assert share_of_epochs(each, ours, other) == 3 / 4  # medians 9, 5, 4, 4 against 4
+    assert share_of_epochs(each, other, other) == 1
+    assert share_of_epochs(each, other, ours - 1) == math.inf
     assert ratios_overall(ours, ours * 3) == pytest.approx(1 / 3)
 
 

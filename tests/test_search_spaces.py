@@ -75,7 +75,8 @@ def test_two_short_trials(
         "budget.trials": 2,
     }
     study = gantune.load_study(path, overrides(path, replacements, **short))
-    run = gantune.run(study, runs_dir=tmp_path)
+    # One worker for both: another would spend its time on importing torch.
+    run = gantune.run(study, runs_dir=tmp_path, concurrency=1)
     assert run.status == "finished"
     assert list(run.trials["status"]) == ["completed"] * 2
     assert sorted(run.epochs["number"]) == [0, 1]

@@ -114,6 +114,7 @@ max_failures: 1
 
 
 @pytest.mark.long
+@pytest.mark.alone
 def test_a_worker_that_ray_kills_for_memory_costs_an_attempt(tmp_path: Path) -> None:
     """Ray's limit is set to a little more than what is in use; one trial takes more once.
 

@@ -53,7 +53,7 @@ def test_a_running_study_is_on_loopback_and_asks_for_its_token(tmp_path: Path) -
         preexec_fn=lambda: os.umask(0) and None,
     )
     try:
-        wait_for(lambda: epochs_on_disk(tmp_path / "runs" / "tiny") > 0, 120)
+        wait_for(lambda: epochs_on_disk(tmp_path / "runs" / "tiny") > 0)
         driver = psutil.Process(process.pid)
         tree = [driver, *driver.children(recursive=True)]
         listening = [(p, c.laddr) for p in tree for c in p.net_connections("inet") if not c.raddr]

@@ -254,7 +254,7 @@ def check_real(root: Path) -> None:
 @pytest.mark.slow
 def test_every_decision_of_a_real_study_is_that_of_the_rule(tmp_path: Path) -> None:
     (tmp_path / "digits.yaml").write_text(DIGITS)
-    done = call("run", "digits.yaml", "--concurrency", "2", cwd=tmp_path)
+    done = call("run", "digits.yaml", "--concurrency", "2", "--no-report", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     check_real(tmp_path / "runs" / "digits")
 

@@ -121,12 +121,12 @@ def test_slots_are_what_ray_can_hold() -> None:
 
 def test_trials_at_once_share_devices_as_asked(tmp_path: Path) -> None:
     cases = [  # CPUs and GPUs of a trial, slots, trials to a device
-        (1, 1, 4, 1),
-        (1, 0.4, 8, 2),
-        (4, 0.25, 3, 3),  # sixteen by the GPUs, three by the CPUs
+        (1, 1, 2, 1),
+        (1, 0.4, 4, 2),  # and not floor(2 / 0.4) = 5
+        (4, 0.25, 3, 3),  # eight by the GPUs, three by the CPUs
     ]
     asked = json.dumps([case[:3] for case in cases])
-    *found, cuda = on_fake_gpus(STUDIES, 15, 4, asked, tmp_path)
+    *found, cuda = on_fake_gpus(STUDIES, 15, 2, asked, tmp_path)
     for (_, gpu, slots, per_device), run in zip(cases, found, strict=True):
         assert run["slots"] == slots
         assert run["statuses"] == ["completed"] * (slots + 1)

@@ -16,6 +16,7 @@ def test_a_cost_is_of_the_records_between_two_moments() -> None:
 
 
 @pytest.mark.long
+@pytest.mark.alone
 def test_a_record_costs_the_driver_little() -> None:
     run = measured("none", trials=60)
     assert run.whole.records == 59 * 20
@@ -24,6 +25,7 @@ def test_a_record_costs_the_driver_little() -> None:
 
 
 @pytest.mark.long
+@pytest.mark.alone
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 def test_the_last_trials_of_a_long_study_are_as_cheap_as_its_first(scheduler: str) -> None:
     run = measured(scheduler, TRIALS)
