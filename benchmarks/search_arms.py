@@ -16,7 +16,6 @@ from gantune.space import Parameter, Space, propose
 from gantune.study import Study
 from gantune.trial import Record, TrialSpec
 from gantune.tuning.conductor import Conductor
-from gantune.tuning.judge import Judge
 
 WORST = 1e6
 """What a hand-written script reports of a GAN that is no number any more."""
@@ -91,15 +90,6 @@ class Gantune:
         self.conductor.close()
         if self.conductor.fatal:
             raise self.conductor.fatal
-
-
-class ByBestSoFar(Judge):
-    """Rungs that see the best value of a trial until then instead of the one there."""
-
-    def _passes(self, number: int, level: float, record: Record) -> bool:
-        best = self._ranking.best(self._ledger.records[number][: record["epoch"]])
-        standing = self._ranking.standing(best) if best else None
-        return self._rungs.observe(number, level, standing)
 
 
 def _record(spec: TrialSpec, epoch: int, curve: Curve) -> Record:

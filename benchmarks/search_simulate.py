@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from search_arms import Arm, ByBestSoFar, ByHand, Gantune
+from search_arms import Arm, ByHand, Gantune
 from search_figures import Search, best_so_far
 from search_record import TASKS, Task, task_study
 from search_slots import simulate
@@ -23,12 +23,11 @@ OURS: dict[str, tuple[str, ...]] = {
     "gantune, start: []": ("start=[]",),
     "random": UNSTOPPED,
     "random + ASHA": ("sampler={name: random}", "start=[]"),
-    "gantune, stopping": ("scheduler.name=asha",),
 }
 """Searches of gantune's: what they set in the shipped study."""
 
-
-BY_BEST = "gantune, rungs by the best so far"
+STOPPING = "gantune, stopping"
+"""Where a shipped study promotes: the same with rungs that stop for good."""
 
 
 class Rungs(NamedTuple):
@@ -63,18 +62,17 @@ def search_study(task: Task, seed: int, budget: int, *overrides: str) -> Study:
 
 def searches(task: Task) -> list[str]:
     """The names of all that are compared."""
-    return [*OURS, BY_BEST, *hand_rungs(task_study(task))]
+    study = task_study(task)
+    stopping = [STOPPING] if study.scheduler.name == "asha_promotion" else []
+    return [*OURS, *stopping, *hand_rungs(study)]
 
 
 def make_arm(task: Task, name: str, seed: int, folder: Path) -> Arm:
     """A search that has not begun."""
-    if name in OURS:
-        study = search_study(task, seed, task.budget, *OURS[name])
+    ours = OURS | {STOPPING: ("scheduler.name=asha",)}
+    if name in ours:
+        study = search_study(task, seed, task.budget, *ours[name])
         return Gantune(study, folder / "run")
-    if name == BY_BEST:
-        arm = Gantune(search_study(task, seed, task.budget), folder / "run")
-        arm.conductor._judge = ByBestSoFar(arm.conductor.study, arm.conductor.ledger)
-        return arm
     study = task_study(task)
     return ByHand(study, seed, *hand_rungs(study)[name])
 

@@ -7,7 +7,7 @@ import numpy as np
 from search_figures import RESAMPLES, Interval, Search, matrix
 from search_plot import Panel, draw
 from search_record import SEARCH_SPACES, TASKS, task_study
-from search_simulate import BY_BEST
+from search_simulate import STOPPING
 from search_surrogate import FOLDS, TREES, Recorded, held_out, read_recorded
 from search_tables import (
     NO_WORSE,
@@ -25,9 +25,10 @@ from gantune.loader import load_study
 
 TEXT = """# Search quality
 
-How many epochs does a search need until it has found a good GAN? gantune as shipped (TPE and ASHA,
-the base trial first) against random search that stops nothing and against a hand-written Ray Tune
-script (OptunaSearch's defaults under ASHAScheduler), after equally many epochs.
+How many epochs does a search need until it has found a good GAN? gantune as shipped (TPE and
+ASHA, the base trial first; on digits and grid ASHA's promoting kind, on packing the stopping one)
+against random search that stops nothing and against a hand-written Ray Tune script (OptunaSearch's
+defaults under ASHAScheduler), after equally many epochs.
 
 Two aims: random search's last median in at most a third of its epochs; no worse than the script at
 equal epochs, at 95% (the interval of the ratio of best objectives ends at {no_worse} or below).
@@ -110,22 +111,27 @@ WHY = """## Why
 
 - **Early epochs mislead.** Of the tenth of the recorded trials that ends best, on digits less than
   half are among those that pass the first rung ([below](#how-much-early-epochs-say)).
-- **What a rung sees.** gantune's rungs go by a trial's objective at the rung. By the best until
-  then, which is often a lucky early epoch, it finds worse GANs: best objectives now over those, all
-  epochs, are {by_best} (below: *gantune, rungs by the best so far*).
-- **Rungs.** Those of `digits` (epoch 2, one in three) and what a rung sees were chosen by 30 seeds
-  of their own (100 to 129). Ray's defaults (epoch 1, one in four) end worse on all three studies.
-- **The base trial**, which gantune trains first, takes up to {base} epochs of {budget} on digits,
-  where the usual rates are poor ones: `start: []` below is the search without it.
-- **On grid the model does not help.** `random + ASHA` and the script end no higher than gantune
-  there. The best trials are rare and bloom late. Stopped trials told as complete, TPE without
-  `multivariate`, and a third of its draws at random made no difference that 30 seeds show.
+- **Waiting.** On digits and grid the shipped studies use `asha_promotion`: a trial that is not
+  among the best at its rung waits there, and goes on when enough worse ones have come. With the same
+  rungs but stopped for good (below: *gantune, stopping*) it finds worse GANs: best objectives now
+  over those, all epochs, are {stopping}. The first trials of a stopping search go far because
+  nobody was there before them, and what starts slowly is gone.
+- **What a rung and the sampler see** is a trial's objective at the rung, not its best until then,
+  which is often a lucky early epoch. On grid it draws TPE to where nothing is.
+- **Rungs** and shares of random draws of `digits` and `grid` were chosen by seeds of their own
+  (1000 to 1039), among some 20 pairs; on grid few of them could be told apart.
+- **The base trial**, which gantune trains first, has usual rates, which are poor ones on digits:
+  `start: []` below is the search without it.
+- **On grid the model does not help.** The best trials are rare, bloom late, and a second seed
+  of the same configuration often fails: two of three draws are at random there, and `random + ASHA`
+  (with gantune's rungs) and the script find as much.
 - **On packing there is little to find.** At this length a trial's end hardly depends on its
   configuration (the last table below: the surrogate says next to nothing about trials that it has
   not seen). No search leaves random search behind there, the script included.
 """
 
 AIM = 1 / 3
+PROMOTES = ("digits", "grid")
 DRAWN = ("gantune", "random", "by hand")
 SURROGATE_AT = {"digits": (1, 5, 15, 40), "grid": (1, 5, 15, 20), "packing": (8, 16, 20)}
 
@@ -136,9 +142,7 @@ def write_report(folder: Path, searches: Sequence[Search], machine: str) -> None
     text = TEXT.format(
         **found_text(searches),
         why=WHY.format(
-            base=task_study(TASKS["digits"]).trial.train.epochs,
-            budget=TASKS["digits"].budget,
-            by_best=", ".join(_by_best(name, searches) for name in TASKS),
+            stopping=", ".join(_stopping(name, searches) for name in PROMOTES),
         ),
         machine=machine,
         studies="\n".join(map(_study, TASKS)),
@@ -211,8 +215,8 @@ def _simulated(name: str, found: Findings) -> str:
     return f"### {name}\n\n{_lines(arms_table(found))}\n\n{_lines(ratios_table(found, others))}"
 
 
-def _by_best(name: str, searches: Sequence[Search]) -> str:
-    ratio = Findings(searches, name, "simulated").ratio(BY_BEST)
+def _stopping(name: str, searches: Sequence[Search]) -> str:
+    ratio = Findings(searches, name, "simulated").ratio(STOPPING)
     return f"{shown_ratio(ratio)} on {name}"
 
 
@@ -242,7 +246,7 @@ def _floors(name: str, found: Findings, recorded: Recorded) -> str:
 
 def _early(name: str, recorded: Recorded) -> str:
     study = task_study(TASKS[name])
-    assert study.scheduler.name == "asha"
+    assert study.scheduler.name != "none"
     rungs = sorted({1, 4, *(int(level) for level in study.rungs)})
     table = early_table(recorded, rungs, study.scheduler.reduction_factor)
     return f"`{name}`:\n\n{_lines(table)}"
