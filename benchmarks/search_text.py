@@ -112,9 +112,9 @@ WHY = """## Why
 - **Early epochs mislead.** Of the tenth of the recorded trials that ends best, on digits less than
   half are among those that pass the first rung ([below](#how-much-early-epochs-say)).
 - **Waiting.** On digits and grid the shipped studies use `asha_promotion`: a trial that is not
-  among the best at its rung waits there, and goes on when enough worse ones have come. With the same
-  rungs but stopped for good (below: *gantune, stopping*) it finds worse GANs: best objectives now
-  over those, all epochs, are {stopping}. The first trials of a stopping search go far because
+  among the best at its rung waits there, and goes on when enough worse ones have come. With the
+  same rungs but stopped for good (below: *gantune, stopping*) it finds worse GANs: best objectives
+  now over those, all epochs, are {stopping}. The first trials of a stopping search go far because
   nobody was there before them, and what starts slowly is gone.
 - **What a rung and the sampler see** is a trial's objective at the rung, not its best until then,
   which is often a lucky early epoch. On grid it draws TPE to where nothing is.

@@ -160,6 +160,8 @@ class Conductor:
     def _next(self) -> Trial | None:
         if self._agenda.waiting:
             return journal.running_trial(self.optuna, self._agenda.waiting.pop(0))
+        for number in self.requests.among(self._judge.waiting):
+            self._end(number, Outcome("stopped", "user"))
         promoted = self._judge.promote(is_last_call=not self._agenda.new_trials)
         if promoted is not None:
             return journal.running_trial(self.optuna, promoted)

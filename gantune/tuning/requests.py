@@ -1,6 +1,7 @@
 """What other terminals ask of a run that goes on: files in its ``control`` folder."""
 
 import re
+from collections.abc import Iterable
 
 from gantune.paths import RunPaths
 
@@ -23,6 +24,11 @@ class Requests:
         """Whether a trial is to end."""
         stops = self._stops()
         return "all" in stops or str(number) in stops
+
+    def among(self, numbers: Iterable[int]) -> list[int]:
+        """Which of these trials are to end by themselves, not with the whole run."""
+        stops = self._stops()
+        return [number for number in numbers if str(number) in stops]
 
     @property
     def concurrency(self) -> int | None:

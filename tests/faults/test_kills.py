@@ -40,14 +40,15 @@ OPTIONS = [f"train.epochs={EPOCHS}", "train.steps_per_epoch=60", f"budget.trials
 
 
 @pytest.mark.parametrize(
-    ("rounds", "at_most"), [(3, 2), pytest.param(20, 4, marks=pytest.mark.long)]
+    ("scheduler", "rounds", "at_most"),
+    [("asha_promotion", 3, 2), pytest.param("asha", 20, 4, marks=pytest.mark.long)],
 )
 def test_kill_minus_nine_of_the_driver_at_any_moment(
-    tmp_path: Path, rounds: int, at_most: int
+    tmp_path: Path, scheduler: str, rounds: int, at_most: int
 ) -> None:
     """One slot: after any kills and resumes the tables equal those of an undisturbed run."""
     (tmp_path / "tiny.yaml").write_text(TINY)
-    options = [*sets(OPTIONS), "--no-report"]
+    options = [*sets([*OPTIONS, f"scheduler.name={scheduler}"]), "--no-report"]
     whole = call("run", "tiny.yaml", *options, "--concurrency", 1, "--name", "w", cwd=tmp_path)
     assert whole.returncode == 0, whole.stderr
     expected = tables(tmp_path / "runs" / "w")

@@ -15,13 +15,15 @@ from conftest import make_study
 from test_agreement import check_agreement
 from test_cli import call
 from test_replay import PROMOTION, run_to_its_end, run_with_slots
-from toy import Crasher, crashing
+from toy import Crasher, ToyHost, crashing
 
 import gantune
+from gantune.api import Silent
 from gantune.errors import ConfigError
 from gantune.goals import Standing
 from gantune.paths import RunPaths
 from gantune.study import Study
+from gantune.tuning.conductor import Conductor
 from gantune.tuning.lifecycle import create_run
 from gantune.tuning.promotion import Promotions
 from gantune.tuning.rungs import Rungs
@@ -180,6 +182,35 @@ def crashing_run(root: Path, study: Study, seed: int, slots: int) -> gantune.Run
 def trained(run: gantune.Run) -> list[tuple[int, int]]:
     rows = run.epochs.sort_values("seq")
     return list(zip(rows["number"], rows["epoch"], strict=True))
+
+
+def test_who_waits_can_be_ended_by_hand_and_a_stopped_run_goes_on_with_those_that_wait(
+    tmp_path: Path,
+) -> None:
+    paths, study = RunPaths(tmp_path / "tiny"), plan_of(0)
+    create_run(paths, study)
+    conductor, host = Conductor(paths, study, Silent()), ToyHost()
+    for number in range(2):
+        spec = conductor.ask()
+        assert spec is not None and spec.number == number
+        host.open(spec)
+        progress = host.advance(number, 1, 0)
+        assert not conductor.observe(number, progress.records, progress.steps, "w")
+        conductor.finish(number, failed=False)
+    better, worse = sorted((0, 1), key=lambda n: conductor.ledger.records[n][0]["objective"])
+    paths.control.mkdir()
+    (paths.control / f"stop-{better}").touch()
+    spec = conductor.ask()  # the worse one of two may not go on in its place
+    assert spec is not None and spec.number == 2
+    assert conductor.ledger.ends[better]["stopped_by"] == "user"
+    (paths.control / "stop-all").touch()
+    assert conductor.ask() is None and conductor.was_stopped and not conductor.awaits
+    assert list(conductor.ledger.ends) == [better]
+    conductor.close()
+    (paths.control / "stop-all").unlink()
+    run_to_its_end(paths.root, study)
+    check_agreement(paths.root, is_over=True)
+    assert gantune.load(paths.root).trials["stopped_by"][worse] == "asha"
 
 
 STUDIES = [4, pytest.param(12, marks=pytest.mark.slow)]
