@@ -67,7 +67,7 @@ def test_lines_are_those_of_the_keys() -> None:
         ("a: !custom 1\n", "the tag"),
         ("? [a, b]\n: 1\n", "a key must be a plain word"),
         ("a: \x00", "not YAML"),
-        ("[" * 2000, "nested deeper than"),
+        ("[" * 2000, "nest"),  # newer versions of libyaml count brackets, too, in their own words
         ("{a: " * 50, "nested deeper than"),
         ("- 1\n" * 30_000, "more than 20,000 values"),
     ],
