@@ -41,10 +41,10 @@ from gantune.tuning.local import drive
 EPOCHS = 9
 
 
-def plan(**sections: Any) -> Study:
+def plan(scheduler: str = "asha", **sections: Any) -> Study:
     return make_study(
         trial={"train": {"epochs": EPOCHS, "steps_per_epoch": 2, "batch_size": 8}},
-        scheduler={"grace_epochs": 1, "reduction_factor": 2},
+        scheduler={"name": scheduler, "grace_epochs": 1, "reduction_factor": 2},
         sampler={"startup_trials": 3},
         budget={"trials": 12},
         **sections,
@@ -70,12 +70,13 @@ def decisions(conductor: Conductor) -> list[tuple[Any, ...]]:
     return [tuple(row[name] for name in names) for _, row in sorted(conductor.ledger.ends.items())]
 
 
-def test_a_run_replayed_in_simulated_time_decides_as_it_did(tmp_path: Path) -> None:
+@pytest.mark.parametrize("scheduler", ["asha", "asha_promotion"])
+def test_a_run_replayed_in_simulated_time_decides_as_it_did(tmp_path: Path, scheduler: str) -> None:
     (tmp_path / "real").mkdir()
-    real = Conductor(RunPaths(tmp_path / "real"), plan(), Silent())
+    real = Conductor(RunPaths(tmp_path / "real"), plan(scheduler), Silent())
     drive(real, Host())
     real.close()
-    arm = Gantune(plan(), tmp_path / "simulated")
+    arm = Gantune(plan(scheduler), tmp_path / "simulated")
     # Had it let a trial go on that was stopped, it would have seen epochs without an objective.
     spent = simulate(arm, BySeed(real), 10_000, slots=1)
     arm.close()
