@@ -44,7 +44,12 @@ def test_lr_beta(tmp_path: Path, lr_beta: Path) -> None:
 
     training, evaluation = epochs["train_s"].sum(), epochs["eval_s"].sum()
     assert evaluation < 0.15 * (training + evaluation)
-    overhead = seconds - (training + evaluation) / SLOTS
+    took = epochs["train_s"] + epochs["eval_s"]
+    # Where no new trial is left few may go on, and mostly one at a time: a slot stands idle.
+    is_tail = epochs["seq"] > epochs.loc[epochs["epoch"] == 1, "seq"].max()
+    overhead = seconds - took[~is_tail].sum() / SLOTS - took[is_tail].sum()
+    # A trial that has waited at a rung is opened again.
+    openings = len(list((tmp_path / "runs" / "lr_beta" / "trials").glob("*/attempt-*")))
     # A machine that is slow, or busy with something else, is slow at this, too.
     slowness = max(1.0, max([*starts, start_s()]) / USUAL_START_S)
-    assert overhead < slowness * (12 + 0.15 * len(run.trials) + 0.010 * len(epochs))
+    assert overhead < slowness * (12 + 0.15 * openings + 0.010 * len(epochs))
