@@ -70,7 +70,7 @@ cluster.shutdown()
 def run_script(code: str, *arguments: object) -> str:
     command = [sys.executable, "-c", SETUP + code, *map(str, arguments)]
     # A node is dead after five calls without an answer: by default these are 3 s apart.
-    environment = {**unbound(), "RAY_health_check_period_ms": "500"}
+    environment = {**unbound(), "RAY_health_check_period_ms": "1000"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=3000)
     assert "done" in done.stdout.splitlines(), done.stdout + done.stderr
     return done.stdout
