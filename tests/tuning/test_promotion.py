@@ -7,12 +7,14 @@ rung, else a new trial; when no new ones are left, the best of each rung may go 
 """
 
 import random
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import make_study
 from test_agreement import check_agreement
+from test_by_hand import DIGITS
 from test_cli import call
 from test_replay import PROMOTION, run_to_its_end, run_with_slots
 from toy import Crasher, ToyHost, crashing
@@ -263,33 +265,21 @@ def ahead(values: dict[int, float], arrived: dict[int, int], moment: int, least:
     return {number for _, number in there[: max(least, len(there) // 2)]}
 
 
-DIGITS = """\
-name: digits
-trial:
-  data: {name: digits, limit: 500}
-  generator: {hidden: [16], latent_dim: 4}
-  discriminator: {hidden: [16]}
-  train: {epochs: 9, steps_per_epoch: 40, batch_size: 16}
-  eval: {samples: 100, metrics: [frechet_distance]}
-search:
-  optimizer.generator.lr: {log_uniform: [1e-5, 1e-2]}
-  optimizer.discriminator.lr: {log_uniform: [0.1, 10], times: optimizer.generator.lr}
+PROMOTES = """\
 scheduler: {name: asha_promotion, grace_epochs: 1, reduction_factor: 2}
-checkpoint: {keep_top: 2}
-samples: {every: 0}
-budget: {trials: 12}
-"""
+checkpoint: {keep_top: 2}"""
 
 
 @pytest.mark.slow
 def test_a_real_study_goes_the_way_of_the_rule_and_shows_who_waits(tmp_path: Path) -> None:
     """Weights of most that wait are removed: one of them that goes on is trained again."""
-    (tmp_path / "digits.yaml").write_text(DIGITS)
+    study = re.sub("scheduler: .*", PROMOTES, DIGITS).replace("trials: 24", "trials: 12")
+    (tmp_path / "digits.yaml").write_text(study)
     done = call("run", "digits.yaml", "--concurrency", "1", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     run = gantune.load(tmp_path / "runs" / "digits")
-    study = run.study
-    assert trained(run) == course_by_hand(study, curves_of(run), set())
+    assert run.study.scheduler.name == "asha_promotion" and run.study.checkpoint.keep_top == 2
+    assert trained(run) == course_by_hand(run.study, curves_of(run), set())
     check_agreement(tmp_path / "runs" / "digits", is_over=True)
     assert (run.trials["status"] == "completed").sum() >= 1
     assert run.best().generator().sample(2, 0).shape == (2, 1, 8, 8)
