@@ -70,7 +70,9 @@ class Bench(NamedTuple):
         return self.static.rounds
 
     def start(self, seed: int) -> State:
-        return initial_state(self.trial, self.generator, self.discriminator, seed)
+        """The state before the first epoch, as precise as the data."""
+        state = initial_state(self.trial, self.generator, self.discriminator, seed)
+        return map_state(lambda tensor: tensor.to(self.data.dtype), state)
 
     def hyper(self, epoch: int = 1) -> Hyper:
         return hyper_part(self.trial, epoch, self.rounds, CPU)
@@ -94,7 +96,7 @@ class Bench(NamedTuple):
             self.static,
             trainable(state or self.start(seed)),
             self.hyper(epoch),
-            draws,
+            draws._replace(latents=draws.latents.to(self.data.dtype)),
             self.data.__getitem__,
             self.nets(),
             self.updates(form, epoch),

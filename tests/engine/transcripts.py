@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch.nn.utils import spectral_norm
 
 Masks = Callable[[str, tuple[int, ...]], Tensor]
+CLIP = torch.tensor(0.01).item()
+"""The tutorials' 0.01 as float32 has it: the engine's hyperparameters are that precise."""
 
 
 class Dropout2d(nn.Module):
@@ -247,7 +249,7 @@ def pytorch_wgan_rule(rounds: Rounds) -> None:
         fake = rounds.g(z).detach()
         rounds.d_step(-rounds.d(real).mean() + rounds.d(fake).mean())
         for parameter in rounds.d.parameters():
-            parameter.data.clamp_(-0.01, 0.01)
+            parameter.data.clamp_(-CLIP, CLIP)
     rounds.g_step(-rounds.d(rounds.g(z)).mean())
 
 
@@ -259,7 +261,7 @@ def fastai_wgan_rule(rounds: Rounds) -> None:
 
     def clip() -> None:
         for parameter in rounds.d.parameters():
-            parameter.data.clamp_(-0.01, 0.01)
+            parameter.data.clamp_(-CLIP, CLIP)
 
     for _ in range(5):
         clip()
