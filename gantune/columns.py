@@ -100,7 +100,11 @@ EPOCHS: tuple[Column, ...] = (
 
 TRIALS: tuple[Column, ...] = (
     *_IDENTITY,
-    Column("status", "category", "running, completed, stopped, diverged, failed or interrupted"),
+    Column(
+        "status",
+        "category",
+        "running, waiting (at a rung), completed, stopped, diverged, failed or interrupted",
+    ),
     Column("stopped_by", "category", "who ended it early: asha, verdict or user"),
     Column("epochs", "int", "epochs recorded"),
     Column("verdict", "category", "the verdict on the whole trial"),

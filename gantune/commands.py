@@ -65,9 +65,10 @@ def stop(
         raise UsageError(f"{paths.root} is not running")
     if trial is not None:
         trials = load(paths.root).trials
-        running = [int(number) for number in trials["number"][trials["status"] == "running"]]
+        has_time = trials["status"].isin(["running", "waiting"])
+        running = [int(number) for number in trials["number"][has_time]]
         if trial not in running:
-            raise UsageError(f"trial {trial} is not running; running: {running}")
+            raise UsageError(f"trial {trial} is not running; those that are, or wait: {running}")
     paths.control.mkdir(exist_ok=True)
     what = "all" if trial is None else str(trial)
     (paths.control / f"stop-{what}").touch()

@@ -71,6 +71,20 @@ def with_records_so_far(trials: pd.DataFrame, epochs: pd.DataFrame, study: Study
     return filled
 
 
+def with_waiting(trials: pd.DataFrame, epochs: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """Tells trials that wait at a rung to be promoted from those that train.
+
+    One that was let go on counts as waiting until the first epoch after its rung is recorded.
+    """
+    if study.scheduler.name != "asha_promotion" or epochs.empty:
+        return trials
+    last = epochs.groupby("number")["rung"].last(skipna=False)
+    at_rung = trials["number"].map(last.notna()).fillna(False).astype(bool)
+    status = trials["status"].astype("string")
+    status = status.mask(at_rung & (status == "running"), "waiting")
+    return trials.assign(status=status.astype("category"))
+
+
 def _so_far(going: pd.DataFrame, study: Study) -> dict[str, Any]:
     """Numbers of trials that have not ended, by their number."""
     scored, second = going.dropna(subset=["objective"]), study.objective.second

@@ -11,7 +11,13 @@ import pyarrow as pa
 
 from gantune.analysis.best import BestTrial, best_of
 from gantune.analysis.failures import failures
-from gantune.analysis.frames import to_epochs, to_steps, to_trials, with_records_so_far
+from gantune.analysis.frames import (
+    to_epochs,
+    to_steps,
+    to_trials,
+    with_records_so_far,
+    with_waiting,
+)
 from gantune.analysis.measured import MeasuredIn, measured_in
 from gantune.analysis.notebook import run_to_html
 from gantune.analysis.progress import Per, curve, time_to
@@ -102,7 +108,8 @@ class Run:
     def trials(self) -> pd.DataFrame:
         """One row per trial; columns: ``gantune.columns.TRIALS`` and ``config.<path>``."""
         ended = to_trials(self._table("trials"), live=self.is_live)
-        return with_records_so_far(ended, self.epochs, self.study)
+        known = with_records_so_far(ended, self.epochs, self.study)
+        return with_waiting(known, self.epochs, self.study)
 
     @cached_property
     def epochs(self) -> pd.DataFrame:

@@ -34,6 +34,7 @@ STATUSES: dict[str, Look] = {
     "diverged": Look("black", "cross", "something became NaN or infinite"),
     "failed": Look("vermilion", "square", "an exception, or its worker died"),
     "interrupted": Look("grey", "ring", "the run ended before the trial did"),
+    "waiting": Look("sky", "diamond", "waits at its rung for worse ones"),
     "running": Look("green", "diamond", "still training"),
 }
 

@@ -23,6 +23,7 @@ import gantune
 from gantune.api import Silent
 from gantune.errors import ConfigError
 from gantune.goals import Standing
+from gantune.lock import hold_lock
 from gantune.paths import RunPaths
 from gantune.study import Study
 from gantune.tuning.conductor import Conductor
@@ -184,6 +185,36 @@ def crashing_run(root: Path, study: Study, seed: int, slots: int) -> gantune.Run
 def trained(run: gantune.Run) -> list[tuple[int, int]]:
     rows = run.epochs.sort_values("seq")
     return list(zip(rows["number"], rows["epoch"], strict=True))
+
+
+def test_who_waits_is_told_from_who_trains(tmp_path: Path) -> None:
+    paths, study = RunPaths(tmp_path / "tiny"), plan_of(0, factor=3)
+    create_run(paths, study)
+    conductor, host = Conductor(paths, study, Silent()), ToyHost(at_once=1)
+
+    def train(epoch: int) -> int:
+        """The next trial up to an epoch; the rungs are at 1 and 3."""
+        spec = conductor.ask()
+        assert spec is not None
+        host.open(spec)
+        for until in range(1, epoch + 1):
+            progress = host.advance(spec.number, until, 0)
+            conductor.observe(spec.number, progress.records, progress.steps, "w")
+        if epoch == 1:
+            conductor.finish(spec.number, failed=False)
+        return spec.number
+
+    def statuses() -> list[str]:
+        with hold_lock(paths.lock):
+            return list(gantune.load(paths.root).trials["status"])
+
+    for _ in range(3):
+        train(1)
+    assert statuses() == ["waiting"] * 3
+    promoted = train(2)
+    conductor.close()
+    assert statuses() == ["running" if n == promoted else "waiting" for n in range(3)]
+    assert set(gantune.load(paths.root).trials["status"]) == {"interrupted"}
 
 
 def test_who_waits_can_be_ended_by_hand_and_a_stopped_run_goes_on_with_those_that_wait(
