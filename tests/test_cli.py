@@ -40,7 +40,7 @@ budget: {trials: 4}
 
 NO_GPU = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
 
-LONG = ["train.epochs=300", "train.steps_per_epoch=20", "scheduler={name: none}"]
+LONG = ["train.epochs=100", "train.steps_per_epoch=20", "scheduler={name: none}"]
 
 
 @pytest.fixture
@@ -103,6 +103,7 @@ def end(processes: Sequence[psutil.Process]) -> None:
     psutil.wait_procs(processes, timeout=10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -128,6 +129,7 @@ def test_bad_input_is_a_message_and_exit_code_2(
     assert sorted(path.name for path in tiny.parent.iterdir()) == ["tiny.yaml"]
 
 
+@pytest.mark.slow
 def test_debug_shows_the_traceback(tiny: Path) -> None:
     done = call("--debug", "check", "missing.yaml", cwd=tiny.parent)
     assert done.returncode == 2 and "Traceback" in done.stderr
@@ -159,6 +161,7 @@ def test_schema_is_json(tiny: Path) -> None:
 HEAVY = ("torch", "ray", "pandas", "optuna", "sklearn")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "allowed"),
     [
@@ -192,6 +195,7 @@ def children_s() -> float:
     return used.ru_utime + used.ru_stime
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["--help"], ["check", "tiny.yaml"]])
 def test_light_commands_are_quick(tiny: Path, arguments: list[str]) -> None:
     times = []
@@ -213,12 +217,14 @@ def test_train_leaves_a_run_of_one_trial(tiny: Path) -> None:
     assert again.returncode == 2 and "exists" in again.stderr
 
 
+@pytest.mark.slow
 def test_train_on_a_device_that_is_not_there_leaves_nothing(tiny: Path) -> None:
     done = call("train", "tiny.yaml", "--set", "device=cuda", cwd=tiny.parent, env=NO_GPU)
     assert done.returncode == 2 and "cuda was asked for" in done.stderr
     assert not (tiny.parent / "runs").exists()
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_train_leaves_an_interrupted_run(tiny: Path) -> None:
     options = sets(["train.epochs=400", "train.steps_per_epoch=40"])
     process = start("train", "tiny.yaml", *options, "--out", "one", cwd=tiny.parent)
@@ -229,6 +235,7 @@ def test_ctrl_c_in_train_leaves_an_interrupted_run(tiny: Path) -> None:
     assert gantune.load(tiny.parent / "one").trials["status"].tolist() == ["interrupted"]
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_the_run_with_a_message_and_loses_nothing(tiny: Path) -> None:
     """Files may not grow beyond 20 kB here: the write fails as on a full disk."""
     import resource
@@ -246,6 +253,7 @@ def test_a_full_disk_ends_the_run_with_a_message_and_loses_nothing(tiny: Path) -
     assert list(run.epochs["epoch"]) == list(range(1, len(run.epochs) + 1))
 
 
+@pytest.mark.slow
 def test_no_write_permission(tiny: Path) -> None:
     if os.geteuid() == 0:  # root may write anywhere: a file in the way does the same
         (tiny.parent / "runs").write_text("in the way")
@@ -255,6 +263,7 @@ def test_no_write_permission(tiny: Path) -> None:
     assert done.returncode == 2 and "cannot be made" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_line_for_each_trial_that_ends_and_a_summary(tiny: Path) -> None:
     done = call("train", "tiny.yaml", cwd=tiny.parent)
     assert "trial 0 completed after 4 epochs, best frechet_distance" in done.stderr
@@ -369,7 +378,7 @@ def test_ctrl_c_stops_cleanly_and_resume_goes_on(
     assert before.status == "interrupted" and "interrupted" in set(before.trials["status"])
     done = call("resume", "tiny", cwd=tiny.parent)
     assert done.returncode == 0, done.stderr
-    check_whole(root, trials=4, epochs=300)
+    check_whole(root, trials=4, epochs=100)
 
 
 @pytest.mark.slow
@@ -400,6 +409,7 @@ def test_data_that_cannot_be_used_is_a_message_and_exit_code_2(tiny: Path) -> No
     assert not (tiny.parent / "runs").exists()
 
 
+@pytest.mark.slow
 def test_real_digits_are_trained_on(tiny: Path, mnist10k: Path) -> None:
     options = sets([f"data={{name: idx, root: '{mnist10k}', limit: 500}}", "train.epochs=1"])
     done = call("train", "tiny.yaml", *options, "--out", "one", cwd=tiny.parent)

@@ -154,6 +154,7 @@ def test_a_picture_of_points(place: Path, tmp_path: Path) -> None:
         assert picture.size == (320, 320)
 
 
+@pytest.mark.slow
 def test_export_writes_both_and_over_what_is_there_if_told(place: Path, tmp_path: Path) -> None:
     options = ["--out", tmp_path / "out", "--study", tmp_path / "trial.yaml"]
     assert call("export", "digits", "--trial", "0", *options, cwd=place).returncode == 0
@@ -216,6 +217,7 @@ def test_the_interval_covers_the_mean_as_often_as_it_says() -> None:
     assert 175 <= hits <= 198
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["sample", "digits"], ["export", "digits"]])
 def test_no_ray_and_no_optuna_is_needed(place: Path, tmp_path: Path, arguments: list[str]) -> None:
     whole = [*arguments, "--out", str(tmp_path / "x.png")]

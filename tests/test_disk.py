@@ -94,6 +94,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_the_best_keep_their_weights_and_nobody_else_does(whole: Path) -> None:
     run, paths = gantune.load(whole), RunPaths(whole)
     ranked = run.trials.sort_values(["objective", "number"])
@@ -121,6 +122,7 @@ def test_a_session_more_changes_nothing(whole: Path) -> None:
     assert files(whole) == before
 
 
+@pytest.mark.slow
 def test_of_those_that_wait_at_a_rung_the_best_keep_theirs_and_others_are_trained_again(
     tmp_path: Path,
 ) -> None:
@@ -153,12 +155,14 @@ def test_of_those_that_wait_at_a_rung_the_best_keep_theirs_and_others_are_traine
     assert thinned.best().generator().sample(2, 0).shape == (2, 2)
 
 
+@pytest.mark.slow
 def test_null_keeps_the_weights_of_all(tmp_path: Path) -> None:
     paths = RunPaths(tmp_path / "tiny")
     session(paths, study_of(keep_top=None))
     assert all(read_checkpoint(paths.best(number)) for number in range(TRIALS))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("left", range(0, 40, 3))
 def test_a_crash_while_removing_is_made_up_for(
     left: int, tmp_path: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
@@ -222,6 +226,7 @@ def reports(host: Host, trial: Any, until: int) -> list[Progress]:
     return parts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("at", "weights"), [(1, 1), (3, 1), (4, 1), (5, 5), (8, 5)])
 def test_epochs_whose_weights_were_lost_are_trained_again_to_the_same(
     tmp_path: Path, at: int, weights: int
@@ -269,6 +274,7 @@ def tables(root: Path) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(4))
 def test_a_study_that_writes_seldom_is_the_same_after_any_crashes(
     tmp_path: Path, whole: Path, number: int
@@ -299,6 +305,7 @@ class Interrupted(Host):
         return super().advance(handle, until, at_most_s)
 
 
+@pytest.mark.slow
 def test_prune_leaves_the_best_and_what_is_not_over(tmp_path: Path) -> None:
     study, root = study_of({"name": "none"}, keep_top=None), tmp_path / "tiny"
     paths = RunPaths(root)

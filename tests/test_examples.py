@@ -29,7 +29,7 @@ def test_a_kept_notebook_was_run_from_its_first_cell_to_its_last(path: Path) -> 
     assert not re.search("/ho" + "me/|/ro" + "ot/|/wo" + "rk/", path.read_text())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
 def test_a_notebook_runs(path: Path) -> None:
     from nbclient import NotebookClient

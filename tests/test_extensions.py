@@ -98,6 +98,7 @@ def test_options_of_an_unloaded_extension_are_asked_about(tmp_path: Path) -> Non
     assert run.failures("loss.temperature")["trials"].sum() == 6
 
 
+@pytest.mark.slow
 def test_a_run_opens_when_its_data_is_gone(tmp_path: Path, mnist10k: Path) -> None:
     shutil.copytree(mnist10k, tmp_path / "data")
     text = "name: a\ntrial:\n  data: {name: idx, root: DATA, limit: 100}\n"
@@ -136,6 +137,7 @@ def noise(options):
 """
 
 
+@pytest.mark.slow
 def test_every_kind_of_part_can_be_added(tmp_path: Path) -> None:
     trial = "  discriminator: {name: tiny}\n  penalty: {name: drift, weight: 0.5}\n"
     run = gantune.train(load_study(study_file(tmp_path, PARTS, trial), SHORT), tmp_path / "a")
@@ -145,6 +147,7 @@ def test_every_kind_of_part_can_be_added(tmp_path: Path) -> None:
     assert run.epochs["modes"].notna().all() and len(run.epochs["mode_histogram"][0]) == 4
 
 
+@pytest.mark.slow
 def test_initial_values_follow_the_seed_and_leave_global_state_alone(tmp_path: Path) -> None:
     import torch
 

@@ -147,7 +147,7 @@ def test_a_run_that_nobody_drives_is_shown_once(folder: Path) -> None:
 
 @pytest.mark.slow
 def test_trials_of_a_study_come_as_they_end(folder: Path) -> None:
-    options = sets(["train.epochs=60", "train.steps_per_epoch=150", "scheduler={name: none}"])
+    options = sets(["train.epochs=24", "train.steps_per_epoch=150", "scheduler={name: none}"])
     one = ("--concurrency", "1", "--no-report")
     driver = start("run", "tiny.yaml", *options, *one, cwd=folder)
     root = folder / "runs" / "tiny"
@@ -156,7 +156,7 @@ def test_trials_of_a_study_come_as_they_end(folder: Path) -> None:
         follower = start("show", "tiny", "--follow", cwd=folder)
         assert follower.stdout is not None
         first = follower.stdout.readline()
-        assert first.startswith("trial 0 completed after 60 epochs, best frechet_distance ")
+        assert first.startswith("trial 0 completed after 24 epochs, best frechet_distance ")
         assert driver.poll() is None and gantune.load(root).status == "running"
         rest, _ = follower.communicate(timeout=120)
     finally:

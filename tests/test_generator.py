@@ -158,6 +158,7 @@ def test_an_export_is_loaded_back(digits: gantune.Run, exported: Path) -> None:
     assert "wall_s" not in card
 
 
+@pytest.mark.slow
 def test_the_lines_of_the_card_load_it(exported: Path) -> None:
     code = (exported / "README.md").read_text().split("```python\n")[1].split("```")[0]
     check = "assert samples.shape == (64, 1, 8, 8)"

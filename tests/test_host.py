@@ -132,6 +132,7 @@ def test_best_objective_is_carried_forward(host: Host, tmp_path: Path) -> None:
         assert record["best_objective"] == best
 
 
+@pytest.mark.slow
 def test_equal_trials_have_equal_numbers_whatever_ran_before(host: Host, tmp_path: Path) -> None:
     first = numbers(run(host, spec(tmp_path / "a", base())))
     run(host, spec(tmp_path / "other", base(), number=3))
@@ -236,6 +237,7 @@ def test_a_trial_uses_the_threads_that_it_holds(host: Host, tmp_path: Path) -> N
     torch.set_num_threads(before)
 
 
+@pytest.mark.slow
 def test_the_trace_is_thin(tmp_path: Path) -> None:
     config = base(train={"epochs": 3, "steps_per_epoch": 400, "batch_size": 4})
     steps = [row for part in run(Host(), spec(tmp_path, config)) for row in part.steps]
@@ -251,6 +253,7 @@ def test_a_trial_that_searches_the_data_gets_its_own(host: Host, tmp_path: Path)
     assert records[0]["high_quality"] is not None and "classifier_score" not in records[0]
 
 
+@pytest.mark.slow
 def test_every_few_epochs_and_the_last_leave_a_picture(host: Host, tmp_path: Path) -> None:
     samples = {"every": 2, "count": 9}
     for number in (0, 1):
@@ -271,6 +274,7 @@ def test_every_few_epochs_and_the_last_leave_a_picture(host: Host, tmp_path: Pat
     assert not (tmp_path / "off" / "samples").exists()
 
 
+@pytest.mark.slow
 def test_a_picture_does_not_depend_on_interruptions(host: Host, tmp_path: Path) -> None:
     samples = {"every": 1, "count": 4}
     run(host, spec(tmp_path / "whole", base(), samples=samples))

@@ -191,6 +191,7 @@ def test_many_small_batches_are_read_as_few(tmp_path: Path) -> None:
     assert table["g_loss"].to_pylist() == [i / 3 for i in range(250)]
 
 
+@pytest.mark.slow
 def test_a_million_rows_load_quickly(tmp_path: Path) -> None:
     folder, n = tmp_path / "epochs", 1_000_000
     folder.mkdir()

@@ -201,6 +201,7 @@ def test_a_surrogate_answers_with_recorded_curves() -> None:
     assert 1 < len(answers) and answers <= set(trials.curves)
 
 
+@pytest.mark.slow
 def test_a_surrogate_knows_what_matters() -> None:
     study, trials = recorded(120)
     surrogate = Surrogate(study, trials)

@@ -16,6 +16,9 @@ from gantune.document import read_document
 FOLDER = Path(__file__).parent.parent / "search_spaces"
 STUDIES = sorted(FOLDER.rglob("*.yaml"))
 
+USUAL = ("lr_beta", "mode_coverage_rates", "stacked_mnist", "user_extension", "fastai_wgan")
+"""Whose trials `make test` trains, too; those of all are for `make test-long`."""
+
 each_study = pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
 
 
@@ -64,7 +67,13 @@ def test_it_is_valid_and_says_what_it_asks(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("standing_ray")
-@each_study
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, marks=() if path.stem in USUAL else pytest.mark.long, id=path.stem)
+        for path in STUDIES
+    ],
+)
 def test_two_short_trials(
     path: Path, tmp_path: Path, replacements: dict[str, dict[str, Any]]
 ) -> None:

@@ -51,6 +51,7 @@ def test_a_study_is_written_byte_for_byte(tmp_path: Path, name: str) -> None:
     assert (tmp_path / f"{name}.yaml").read_bytes() == source.read_bytes()
 
 
+@pytest.mark.slow
 def test_nothing_is_written_over_without_force(tmp_path: Path) -> None:
     mine = tmp_path / "sub" / "mine.yaml"
     mine.parent.mkdir()
@@ -77,6 +78,7 @@ def test_an_unknown_name_gets_the_nearest(tmp_path: Path, name: str, hint: str) 
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_study_with_an_extension_works_where_it_is_written(tmp_path: Path) -> None:
     out = tmp_path / "here" / "waves.yaml"
     assert init("user_extension", "--out", str(out), cwd=tmp_path).returncode == 0

@@ -87,6 +87,7 @@ def trained(root: Path, study: Study, host: Trains) -> list[list[dict[str, objec
     ]
 
 
+@pytest.mark.slow
 def test_what_was_trained_before_is_read_as_if_it_were_trained_again(tmp_path: Path) -> None:
     faults = ("mode_collapse", "mode_dropping", "generator_dominates", "oscillating")
     stopping, once = Stop(verdicts=faults, patience=1), TrainedOnce(Host())

@@ -64,6 +64,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> gantune.Run:
     return run_here(study, tmp_path_factory.mktemp("runs") / "tiny")
 
 
+@pytest.mark.slow
 def test_every_trial_trained_again_has_its_records(original: gantune.Run, tmp_path: Path) -> None:
     assert set(original.trials["status"]) == {"completed", "stopped"}
     for number in original.trials["number"]:
@@ -108,6 +109,7 @@ def test_bad_requests(original: gantune.Run) -> None:
         gantune.trial_as_study(original, 0, ["train.epoch=3"])
 
 
+@pytest.mark.slow
 def test_a_run_trained_again_can_be_trained_again(original: gantune.Run, tmp_path: Path) -> None:
     first = gantune.train(gantune.trial_as_study(original, 1), tmp_path / "first")
     second = gantune.train(gantune.trial_as_study(first, 0), tmp_path / "second")

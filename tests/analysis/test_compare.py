@@ -194,6 +194,7 @@ def test_distances_of_other_numbers_of_samples_do_not_compare(
     assert list(two[0].compare(other, metric="mode_kl").runs["samples"]) == [60, 1000]
 
 
+@pytest.mark.slow
 def test_other_data_do_not_compare_by_any_metric(tmp_path: Path) -> None:
     ring = make_study(search={}, objective={"metric": "mode_kl"})
     wide = make_study(

@@ -88,6 +88,7 @@ def test_failures_are_worse_than_any_value_and_equal_to_each_other() -> None:
     assert interval(mixed, works)[2] == inf  # they can be the worse ones
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seeds", [ENOUGH, 8])
 @pytest.mark.parametrize("shape", ["normal", "lognormal"])
 def test_equals_are_told_apart_as_rarely_as_promised(seeds: int, shape: str) -> None:

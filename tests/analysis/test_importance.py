@@ -42,6 +42,7 @@ def draws(count: int, seed: int = 0) -> list[tuple[float, float]]:
     return [(float(10 ** rng.uniform(-5, -2)), float(rng.uniform(0.0, 0.9))) for _ in range(count)]
 
 
+@pytest.mark.slow
 def test_it_is_optunas_on_a_study_built_by_hand(tmp_path: Path) -> None:
     points = [{G_LR: lr, BETA: beta} for lr, beta in draws(30)]
     values = [(np.log10(p[G_LR]) + 3.5) ** 2 + 0.2 * p[BETA] for p in points]
@@ -60,6 +61,7 @@ def test_it_is_optunas_on_a_study_built_by_hand(tmp_path: Path) -> None:
     assert found.name == "importance" and found.attrs == {"trials": 30, "warning": None}
 
 
+@pytest.mark.slow
 def test_what_is_multiplied_counts_by_its_ratio(tmp_path: Path) -> None:
     """The product hangs together with the other rate; the ratio was drawn by itself."""
     rng = np.random.default_rng(1)
@@ -105,6 +107,7 @@ CONDITIONAL = {
 }
 
 
+@pytest.mark.slow
 def test_a_conditional_one_counts_within_the_trials_that_have_it(tmp_path: Path) -> None:
     points, values, rows = conditional(40)
     table = importance_table(write_run(tmp_path / "r", unrung(CONDITIONAL), rows))
@@ -132,6 +135,7 @@ def test_a_conditional_one_counts_within_the_trials_that_have_it(tmp_path: Path)
     assert free["importance"].to_dict() == pytest.approx(everywhere)
 
 
+@pytest.mark.slow
 def test_few_trials_are_warned_of_each_for_itself(tmp_path: Path) -> None:
     _, _, rows = conditional(30)
     run = write_run(tmp_path / "r", unrung(CONDITIONAL), rows)
@@ -144,6 +148,7 @@ def test_few_trials_are_warned_of_each_for_itself(tmp_path: Path) -> None:
     assert less.attrs == {"trials": 19, "warning": "rests on 19 trials: a hint, no more"}
 
 
+@pytest.mark.slow
 def test_a_conditional_one_of_a_single_trial_says_nothing_and_no_error(tmp_path: Path) -> None:
     _, _, rows = conditional(12)
     having = [row for row in rows if "penalty.weight" in row["parameters"]]
@@ -183,6 +188,7 @@ def test_it_is_on_all_trials_at_the_first_rung_not_on_the_survivors(tmp_path: Pa
     assert found.index[0] == G_LR and found[G_LR] > 0.8
 
 
+@pytest.mark.slow
 def test_what_makes_trials_diverge_matters(tmp_path: Path) -> None:
     """Above a learning rate every trial diverges; below it nothing but beta plays a part."""
     trials = []
@@ -270,6 +276,7 @@ def test_a_big_run_is_thinned_evenly(tmp_path: Path) -> None:
     pd.testing.assert_series_equal(whole, every_other.importance())
 
 
+@pytest.mark.slow
 def test_it_is_silent_and_leaves_optunas_own_settings(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

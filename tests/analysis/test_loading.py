@@ -21,7 +21,9 @@ def cpu_seconds(root: Path) -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("closed", "batch"), [(True, 1000), (False, 10)])
+@pytest.mark.parametrize(
+    ("closed", "batch"), [(True, 1000), pytest.param(False, 10, marks=pytest.mark.long)]
+)
 def test_a_thousand_trials_of_a_hundred_epochs_load_in_a_second(
     closed: bool, batch: int, tmp_path: Path
 ) -> None:

@@ -77,6 +77,7 @@ def train(trial: TrialSpec, host: Host, until: int = 10**9) -> tuple[list[dict[s
             return records, status
 
 
+@pytest.mark.slow
 def test_a_planted_collapse_is_found_and_a_healthy_run_is_not_blamed(tmp_path: Path) -> None:
     host = Host()
     records, status = train(spec(tmp_path / "collapse", COLLAPSE), host)
@@ -91,6 +92,7 @@ def test_a_planted_collapse_is_found_and_a_healthy_run_is_not_blamed(tmp_path: P
     assert records[-1]["verdict"] == "healthy", records[-1]["evidence"]
 
 
+@pytest.mark.slow
 def test_a_resumed_trial_is_judged_and_ended_as_one_never_interrupted(tmp_path: Path) -> None:
     host = Host()
     whole, status = train(spec(tmp_path / "whole", COLLAPSE, EAGER), host)
@@ -102,6 +104,7 @@ def test_a_resumed_trial_is_judged_and_ended_as_one_never_interrupted(tmp_path: 
         assert [r[name] for r in again] == [r[name] for r in whole]
 
 
+@pytest.mark.slow
 def test_a_study_ends_a_trial_by_its_verdict(tmp_path: Path) -> None:
     study = make_study(search={}, stop=EAGER.model_dump(mode="json"))
     study = study.model_copy(update={"trial": with_values(TrialConfig(), COLLAPSE)})

@@ -217,7 +217,7 @@ def test_what_only_speeds_a_trial_up_changes_no_result() -> None:
         torch.testing.assert_close(laid_out.generator.params[name], tensor, rtol=0, atol=2e-4)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore")  # the compiler's own
 def test_compiled_networks_train_alike() -> None:
     plain, _ = bench(config(**{"train.steps_per_epoch": 3})).solo(1)

@@ -1,5 +1,6 @@
 """Networks: shapes at every size, layers against torch's own, initial weights."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -27,9 +28,24 @@ def noise(network: Network, batch: int) -> dict[str, torch.Tensor]:
     return {name: torch.rand(shape, generator=rng) for name, shape in shapes.items()}
 
 
-MAKES = [(name, size) for name in sorted(GENERATORS) for size in SIZES]
-# Two doublings from a quarter of the size.
-MAKES = [(name, size) for name, size in MAKES if name != "upsample" or size % 4 == 0]
+USUAL = (8, 10, 28, 32, 64)
+"""Of those; the others are for `make test-long`."""
+
+
+def of_every_size(names: Iterable[str]) -> list[Any]:
+    return [
+        pytest.param(name, size, marks=() if size in USUAL else pytest.mark.long)
+        for name in sorted(names)
+        for size in SIZES
+    ]
+
+
+def is_made(name: str, size: int) -> bool:
+    """Upsample doubles twice, from a quarter of the size."""
+    return name != "upsample" or size % 4 == 0
+
+
+MAKES = [one for one in of_every_size(GENERATORS) if is_made(*one.values)]
 
 
 @pytest.mark.slow
@@ -48,8 +64,7 @@ def test_generators_make_every_size(name: str, size: int, channels: int) -> None
 
 @pytest.mark.slow
 @pytest.mark.parametrize("pack", [1, 2])
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("name", sorted(DISCRIMINATORS))
+@pytest.mark.parametrize(("name", "size"), of_every_size(DISCRIMINATORS))
 def test_discriminators_judge_every_size(name: str, size: int, pack: int) -> None:
     changes: dict[str, Any] = {"discriminator.name": name, "discriminator.pack": pack}
     if name not in ("mlp", "maxout"):

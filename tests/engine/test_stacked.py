@@ -52,8 +52,20 @@ def test_every_network_is_in_a_pair() -> None:
     assert names == set(GENERATORS) | set(DISCRIMINATORS)
 
 
+def _how_long(loss: str, penalty: str) -> tuple[pytest.MarkDecorator, ...]:
+    """Every loss and every penalty with every network is enough but for `make test-long`."""
+    is_usual = loss == "non_saturating" or penalty == "none"
+    return () if is_usual else (pytest.mark.long,)
+
+
 COMBINATIONS = [
-    pytest.param(network, loss, penalty, id=f"{network}-{loss}-{penalty}")
+    pytest.param(
+        network,
+        loss,
+        penalty,
+        id=f"{network}-{loss}-{penalty}",
+        marks=_how_long(loss, penalty),
+    )
     for network in PAIRS
     for loss in sorted(LOSSES)
     for penalty in sorted(PENALTIES)

@@ -31,7 +31,7 @@ from gantune.tuning.runner import run_study
 
 pytestmark = pytest.mark.slow
 
-TRIALS, EPOCHS, KILLS = 12, 40, 3
+TRIALS, EPOCHS, KILLS = 12, 24, 3
 
 WORKERS = ("ray::StudyTrain", "ray::ResourceTr")
 """How Ray calls its processes of actors, between calls and within one."""
@@ -41,7 +41,7 @@ OPTIONS = [f"train.epochs={EPOCHS}", "train.steps_per_epoch=60", f"budget.trials
 
 @pytest.mark.parametrize(
     ("scheduler", "rounds", "at_most"),
-    [("asha_promotion", 3, 2), pytest.param("asha", 20, 4, marks=pytest.mark.long)],
+    [("asha_promotion", 3, 2), pytest.param("asha", 20, 3, marks=pytest.mark.long)],
 )
 def test_kill_minus_nine_of_the_driver_at_any_moment(
     tmp_path: Path, scheduler: str, rounds: int, at_most: int

@@ -45,7 +45,7 @@ def ended_within(process, seconds):
 """
 
 KILLED_NODES = """
-options = ["train.epochs=40", "train.steps_per_epoch=60", "budget.trials=12", "max_failures=100"]
+options = ["train.epochs=24", "train.steps_per_epoch=60", "budget.trials=12", "max_failures=100"]
 kills = 0
 for number in range(rounds):
     rng, name = random.Random(number), f"nodes-{number}"
@@ -58,7 +58,7 @@ for number in range(rounds):
             kills += 1
     _, err = process.communicate()
     assert process.returncode == 0, err
-    check_whole(runs / "runs" / name, 12, 40)
+    check_whole(runs / "runs" / name, 12, 24)
     cluster.wait_for_nodes()
     print("round", number, "is whole, kills so far:", kills, flush=True)
 assert kills > rounds / 2
@@ -106,3 +106,47 @@ cluster.shutdown()
 def test_a_killed_driver_is_resumed_on_the_same_cluster(tmp_path: Path) -> None:
     """The killed one's actors hold the slots for as long as the cluster takes to notice."""
     run_script(KILLED_DRIVER, tmp_path, 1)
+
+
+DIES_WHILE_ASKED = """
+import threading, time
+import ray
+from gantune.tuning import remote
+
+ray.init(cluster.address, log_to_driver=False)
+doomed = nodes[0].node_id
+begun = runs / "begun"
+
+
+def sees(path):
+    # By value: the nodes that are asked know no module of this script.
+    import time
+    import ray
+    from pathlib import Path
+    if ray.get_runtime_context().get_node_id() == doomed:
+        begun.touch()
+        time.sleep(600)
+    return Path(path).is_file()
+
+
+def kill():
+    wait_for(begun.exists)
+    cluster.remove_node(nodes[0], allow_graceful=False)
+
+
+remote._sees = sees
+killer = threading.Thread(target=kill)
+killer.start()
+remote.check_shared(runs)
+killer.join()
+assert begun.exists() and not list(runs.glob(".sign-*"))
+print("done")
+ray.shutdown()
+cluster.shutdown()
+"""
+
+
+@pytest.mark.long
+def test_a_node_that_dies_while_it_is_asked_is_passed_over(tmp_path: Path) -> None:
+    """It holds no trial; whether it saw the run's directory no longer matters."""
+    run_script(DIES_WHILE_ASKED, tmp_path, 1)

@@ -138,11 +138,11 @@ class Freezer(Silent):
             self.rescue.start()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.usefixtures("standing_ray")
 @pytest.mark.parametrize(
     ("attempts", "status"),
-    [(2, "completed"), pytest.param(1, "failed", marks=pytest.mark.long)],
+    [(2, "completed"), (1, "failed")],
 )
 def test_a_worker_that_stands_still_as_a_whole_is_killed(
     tmp_path: Path, attempts: int, status: str

@@ -213,6 +213,7 @@ def read_all(root: Path) -> dict[str, list[Any]]:
     return {name: read_table(paths.table(name)).to_pylist() for name in ("epochs", "trials")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_closed", [True, False])
 def test_no_bit_of_a_table_changes_unnoticed(tmp_path: Path, is_closed: bool) -> None:
     """A flipped bit is named, or has no effect, or (never closed) looks like a torn tail."""
@@ -265,6 +266,7 @@ def test_a_journal_that_ends_too_early_is_named(ended: Path, tmp_path: Path) -> 
         Conductor(RunPaths(root), study(), Silent())
 
 
+@pytest.mark.slow
 def test_a_journal_has_room_to_be_as_large_as_its_trials_make_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -291,6 +293,7 @@ def test_a_journal_has_room_to_be_as_large_as_its_trials_make_it(
     assert 2 * sum(map(len, told)) < agreement.most_bytes(plan, begun, records) - most
 
 
+@pytest.mark.slow
 def test_no_digit_of_a_trials_parameters_in_the_journal_changes_unnoticed(
     ended: Path, tmp_path: Path
 ) -> None:

@@ -50,6 +50,7 @@ def test_the_classifier_of_real_digits_is_accurate_and_quick(real: Idx) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_real_digits_score_as_real_and_noise_does_not(real: Idx) -> None:
     evaluator = Evaluator(reference_of(real), CPU)
     images = to_images(torch.from_numpy(load_dataset(real).train))
@@ -65,6 +66,7 @@ def test_a_part_is_measured_in_the_features_of_the_whole(real: Idx) -> None:
     assert part.info.hash == reference_of(real).info.hash and part.info.samples == 400
 
 
+@pytest.mark.slow
 def test_a_convolutional_classifier_comes_back_from_the_cache(tmp_path: Path) -> None:
     data = load_dataset(Idx(root=str(write_idx(tmp_path, random_images(60, 12, 12), LABELS))))
     assert data.labels is not None and isinstance(data.train, np.ndarray)
@@ -73,6 +75,7 @@ def test_a_convolutional_classifier_comes_back_from_the_cache(tmp_path: Path) ->
     assert found.classes == 10 and [a.kind for a in found.layers] == [a.kind for a in made.layers]
 
 
+@pytest.mark.slow
 def test_bytes_floats_and_any_chunk_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     images, labels = random_images(60, 3, 12, 10), LABELS.astype(np.int64)
     classifier = cached_classifier(images, labels, 10)
@@ -87,6 +90,7 @@ def test_bytes_floats_and_any_chunk_give_the_same(monkeypatch: pytest.MonkeyPatc
         np.testing.assert_allclose(reference.covariance, one.covariance, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_files_are_measured_as_images_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,6 +132,7 @@ def test_random_features_are_the_same_everywhere_and_tell_digits_apart(real: Idx
     assert float((nearest == labels).double().mean()) > 0.4
 
 
+@pytest.mark.slow
 def test_stacks_are_seen_channel_by_channel(real: Idx) -> None:
     options = StackedMnist(root=real.root, points=3000)
     made = make_materials(TrialConfig(data=options))

@@ -65,6 +65,7 @@ def random_images(count: int, channels: int, side: int) -> Tensor:
     return torch.rand((count, channels, side, side), generator=rng) * 2 - 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("channels", "side"), [(1, 28), (3, 32)])
 def test_features_are_the_networks_of_the_images_as_bytes(
     weights_file: Path, channels: int, side: int
@@ -92,6 +93,7 @@ def test_every_byte_comes_back_and_what_is_outside_is_cut() -> None:
     assert to_bytes(outside)[0, 0].flatten().tolist() == [0, 0, 255, 255]
 
 
+@pytest.mark.slow
 def test_making_the_network_leaves_the_global_generator_alone(weights_file: Path) -> None:
     before = torch.random.get_rng_state()
     network = to_network(read_inception(weights_file))
@@ -99,7 +101,7 @@ def test_making_the_network_leaves_the_global_generator_alone(weights_file: Path
     assert not network.training and not any(p.requires_grad for p in network.parameters())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_is_measured_in_them_and_names_the_file_of_weights(
     named: Path, tmp_path: Path
 ) -> None:

@@ -19,11 +19,13 @@ from gantune.report.write import write_report
 SHIPPED = sorted((Path(__file__).parent.parent.parent / "reports").glob("*/summary.md"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("summary", SHIPPED, ids=lambda path: path.parent.name)
 def test_a_shipped_summary_says_what_its_tables_say(summary: Path) -> None:
     assert wrong_in_summary(summary.parent) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "page", [path.parent for path in SHIPPED if path.with_name("index.html").exists()], ids=str
 )
@@ -40,6 +42,7 @@ def report(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return write_report([gantune.load(root)], tmp_path_factory.mktemp("report")).parent
 
 
+@pytest.mark.slow
 def test_a_report_says_what_its_tables_say(report: Path) -> None:
     assert list(wrong_numbers(report)) == []
     assert wrong_in_summary(report) == []
@@ -58,6 +61,7 @@ def altered(text: str) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("summary", SHIPPED, ids=lambda path: path.parent.name)
 def test_a_wrong_number_anywhere_in_a_summary_is_found(summary: Path) -> None:
     tables = Tables(summary.parent)
@@ -67,6 +71,7 @@ def test_a_wrong_number_anywhere_in_a_summary_is_found(summary: Path) -> None:
     assert [wrong for wrong in planted if unaccounted(wrong, tables) is None] == []
 
 
+@pytest.mark.slow
 def test_a_wrong_marked_number_is_found(report: Path, tmp_path: Path) -> None:
     folder = tmp_path / "report"
     shutil.copytree(report, folder)

@@ -90,6 +90,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Both]:
     return report, Both(report, roots)
 
 
+@pytest.mark.slow
 def test_marked_numbers(both: tuple[Path, Both]) -> None:
     report, tables = both
     numbers = Page((report / "index.html").read_text()).numbers

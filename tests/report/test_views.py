@@ -26,6 +26,7 @@ from gantune.report.write import write_report
 FILES = {"index.html", "summary.md", "trials.csv", "epochs.parquet"}
 
 
+@pytest.mark.slow
 def test_a_report_is_made_without_torch_and_ray(tmp_path: Path) -> None:
     make_run(tmp_path / "runs" / "made", pictures=2)
     code = "import sys; from gantune.cli import app; app(['report', 'made'], standalone_mode=False)"
@@ -56,6 +57,7 @@ def test_runs_side_by_side(tmp_path: Path) -> None:
     assert trials.groupby("run").size().to_dict() == {"a": 5, "b": 8}
 
 
+@pytest.mark.slow
 def test_a_confirmed_run_answers_by_its_seeds(tmp_path: Path) -> None:
     run = gantune.load(make_run(tmp_path / "made", repeats=6))
     html = write_report([run], tmp_path / "report").read_text()
@@ -67,6 +69,7 @@ def test_a_confirmed_run_answers_by_its_seeds(tmp_path: Path) -> None:
     assert "12 healthy" not in html
 
 
+@pytest.mark.slow
 def test_two_objectives_have_a_front(tmp_path: Path) -> None:
     objective = [{"metric": "frechet_distance"}, {"metric": "recall", "goal": "maximize"}]
     run = gantune.load(make_run(tmp_path / "made", objective=objective, trials=20))
@@ -93,6 +96,7 @@ def test_a_file_is_no_folder_for_a_report(tmp_path: Path) -> None:
     assert (tmp_path / "report").read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_has_a_report(tmp_path: Path) -> None:
     root = make_run(tmp_path / "live", status="running")
     html = write_report([gantune.load(root)], tmp_path / "report").read_text()

@@ -176,6 +176,7 @@ def test_nobody_waits_for_a_lock_that_is_a_pipe(root: Path) -> None:
         quick(take, "lock cannot be written: .*seekable")
 
 
+@pytest.mark.slow
 def test_the_command_says_so(tmp_path: Path) -> None:
     large(tmp_path / "study.yaml")
     done = call("check", "study.yaml", cwd=tmp_path)

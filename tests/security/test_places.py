@@ -171,6 +171,7 @@ def test_a_dangling_table_is_passed_over(root: Path) -> None:
     assert len(gantune.load(root).epochs) == 4
 
 
+@pytest.mark.slow
 def test_the_command_says_so(tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text(TINY)
     done = call("run", "tiny.yaml", "--name", "../x", cwd=tmp_path)

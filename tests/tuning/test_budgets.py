@@ -120,6 +120,7 @@ def test_what_an_earlier_session_left_unfinished_is_ended(tmp_path: Path) -> Non
     assert again.optuna.get_trials()[0].state == TrialState.PRUNED
 
 
+@pytest.mark.slow
 def test_the_clock_counts_all_sessions_and_a_killed_one_to_its_last_write(tmp_path: Path) -> None:
     paths = RunPaths(tmp_path)
     began = time.monotonic()

@@ -146,7 +146,7 @@ def run_toys(root: Path, unit: str, seed: int) -> None:
 
 
 @pytest.mark.parametrize("unit", UNITS)
-@pytest.mark.parametrize("studies", [2, pytest.param(15, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("studies", [2, pytest.param(15, marks=pytest.mark.long)])
 def test_every_decision_is_that_of_the_rule(tmp_path: Path, unit: str, studies: int) -> None:
     found: Counter[tuple[str, int]] = Counter()
     for seed in range(studies):
@@ -251,7 +251,7 @@ def check_real(root: Path) -> None:
     assert sum(way.status == "completed" for way in ended.values()) >= 1
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_every_decision_of_a_real_study_is_that_of_the_rule(tmp_path: Path) -> None:
     (tmp_path / "digits.yaml").write_text(DIGITS)
     done = call("run", "digits.yaml", "--concurrency", "2", "--no-report", cwd=tmp_path)

@@ -98,6 +98,7 @@ def test_with_several_slots_repeats_wait_for_the_search(tmp_path: Path, number: 
     assert len(rows) in (7 + 6, 7 + 9)
 
 
+@pytest.mark.slow
 def test_what_is_confirmed_later_is_confirmed_the_same_way(tmp_path: Path) -> None:
     run_to_its_end(tmp_path / "at once", with_base())
     root, plan = tmp_path / "later", study(start=None)
@@ -113,6 +114,7 @@ def test_what_is_confirmed_later_is_confirmed_the_same_way(tmp_path: Path) -> No
     assert found(root) == found(tmp_path / "at once")
 
 
+@pytest.mark.slow
 def test_a_search_that_goes_on_has_its_new_best_confirmed(tmp_path: Path) -> None:
     plan = with_base()
     run_to_its_end(tmp_path, plan)
@@ -137,6 +139,7 @@ def test_a_spent_budget_ends_the_search_and_its_best_are_confirmed(tmp_path: Pat
     assert all(row["stopped_by"] is None for row in rows if row["confirms"] is not None)
 
 
+@pytest.mark.slow
 def test_who_stops_a_run_stops_its_repeats_too(tmp_path: Path) -> None:
     plan = with_base()
     paths = RunPaths(tmp_path)

@@ -17,6 +17,7 @@ from gantune.tuning.extension import Extension, dumped, extended, parse_hours, r
 from gantune.tuning.lifecycle import create_run, rewrite_study
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
 def test_an_extended_run_is_the_run_with_the_larger_budget(tmp_path: Path, seed: int) -> None:
     run_to_its_end(tmp_path / "large", study(11, seed))

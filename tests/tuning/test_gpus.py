@@ -119,6 +119,7 @@ def test_slots_are_what_ray_can_hold() -> None:
         assert fit == slots, rows
 
 
+@pytest.mark.long
 def test_trials_at_once_share_devices_as_asked(tmp_path: Path) -> None:
     cases = [  # CPUs and GPUs of a trial, slots, trials to a device
         (1, 1, 2, 1),

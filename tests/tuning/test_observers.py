@@ -138,6 +138,7 @@ def test_every_value_is_in_tensorboard(whole: RunPaths) -> None:
     assert {"epoch/frechet_distance", "epoch/d_acc", "step/g_loss"} <= set(found.Tags()["scalars"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "at"),
     [("recorded", 1), ("recorded", 4), ("recorded", 6), ("ended", 1), ("ended", 2), ("began", 2)],
@@ -154,6 +155,7 @@ def test_a_crash_between_table_and_events_leaves_no_trace(
     same_files(whole, paths)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", range(1, 7))
 def test_pictures_do_not_depend_on_interruptions(whole: RunPaths, tmp_path: Path, at: int) -> None:
     paths = RunPaths(tmp_path / "whole")
@@ -179,6 +181,7 @@ def same_files(one: RunPaths, other: RunPaths) -> None:
         assert one.animation(number).read_bytes() == other.animation(number).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_torn_event_is_written_anew(tmp_path: Path) -> None:
     paths = RunPaths(tmp_path / "r")
     create_run(paths, study_of())

@@ -133,6 +133,7 @@ def squeezed(text: str) -> str:
     return " ".join(re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text).split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("terminal", [False, True])
 def test_who_pays_much_for_evaluation_is_told_once_and_nothing_changes(
     tmp_path: Path, terminal: bool, monkeypatch: pytest.MonkeyPatch
@@ -157,6 +158,7 @@ def make_progress(study: Study, console: Console) -> LiveProgress | LineProgress
     return (LiveProgress if console.is_terminal else LineProgress)(study, console)
 
 
+@pytest.mark.slow
 def test_who_does_not_is_not_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "ENOUGH_S", 0.01)
     out, end = io.StringIO(), io.StringIO()

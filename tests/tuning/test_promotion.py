@@ -246,7 +246,7 @@ def test_who_waits_can_be_ended_by_hand_and_a_stopped_run_goes_on_with_those_tha
     assert gantune.load(paths.root).trials["stopped_by"][worse] == "asha"
 
 
-STUDIES = [4, pytest.param(12, marks=pytest.mark.slow)]
+STUDIES = [pytest.param(4, marks=pytest.mark.slow), pytest.param(12, marks=pytest.mark.long)]
 
 
 @pytest.mark.parametrize("studies", STUDIES)
@@ -301,7 +301,7 @@ scheduler: {name: asha_promotion, grace_epochs: 1, reduction_factor: 2}
 checkpoint: {keep_top: 2}"""
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_real_study_goes_the_way_of_the_rule_and_shows_who_waits(tmp_path: Path) -> None:
     """Weights of most that wait are removed: one of them that goes on is trained again."""
     study = re.sub("scheduler: .*", PROMOTES, DIGITS).replace("trials: 24", "trials: 12")
@@ -343,6 +343,7 @@ def _it_stops_for_good(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(judge, "Promotions", Rungs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fault",
     [_the_first_goes_on, _the_lowest_rung_comes_first, _who_waits_has_ended, _it_stops_for_good],

@@ -159,12 +159,16 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], dic
     return get
 
 
+@pytest.mark.slow
 def test_an_undisturbed_study_has_every_kind_of_end(undisturbed: Callable[[int], Any]) -> None:
     endings = {row["status"] for seed in range(3) for row in undisturbed(seed)["trials"]}
     assert endings == {"running", "completed", "stopped", "diverged"}
 
 
-@pytest.mark.parametrize("studies", [30, pytest.param(330, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "studies",
+    [3, pytest.param(20, marks=pytest.mark.slow), pytest.param(150, marks=pytest.mark.long)],
+)
 def test_one_slot_equals_the_undisturbed_study_after_any_crashes(
     tmp_path: Path, undisturbed: Callable[[int], Any], studies: int
 ) -> None:
@@ -179,7 +183,8 @@ def test_one_slot_equals_the_undisturbed_study_after_any_crashes(
     assert crashes > 5 * studies
 
 
-@pytest.mark.parametrize("studies", [10, pytest.param(100, marks=pytest.mark.long)])
+@pytest.mark.slow
+@pytest.mark.parametrize("studies", [3, pytest.param(60, marks=pytest.mark.long)])
 def test_a_stop_by_verdict_is_the_same_after_any_crashes(tmp_path: Path, studies: int) -> None:
     plan = study(stop=COLLAPSE)
     run_to_its_end(tmp_path / "undisturbed", plan)
@@ -233,21 +238,25 @@ COURSES: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("studies", [4, pytest.param(20, marks=pytest.mark.long)])
 @pytest.mark.parametrize("course", COURSES)
-def test_other_courses_are_the_same_after_any_crashes(tmp_path: Path, course: str) -> None:
+def test_other_courses_are_the_same_after_any_crashes(
+    tmp_path: Path, course: str, studies: int
+) -> None:
     plan = study(**COURSES[course])
     run_to_its_end(tmp_path / "undisturbed", plan)
     expected = tables(tmp_path / "undisturbed")
     crashes = 0
-    for number in range(10):
+    for number in range(studies):
         rng, root = random.Random(number), tmp_path / str(number)
         crasher = Crasher(rng, average=rng.choice([5, 15, 40]))
         with crashing(crasher):
             crashes += run_to_its_end(root, plan, crasher)
         assert tables(root) == expected, number
-    assert crashes > 20
+    assert crashes > 2 * studies
 
 
+@pytest.mark.slow
 def test_a_stop_by_verdict_holds_with_several_slots(tmp_path: Path) -> None:
     found = 0
     for number in range(3):
@@ -266,7 +275,7 @@ def test_a_stop_by_verdict_holds_with_several_slots(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("studies", [15, pytest.param(200, marks=pytest.mark.long)])
+@pytest.mark.parametrize("studies", [8, pytest.param(100, marks=pytest.mark.long)])
 def test_several_slots_stay_consistent_after_any_crashes(tmp_path: Path, studies: int) -> None:
     crashes = 0
     for number in range(studies):
@@ -278,6 +287,7 @@ def test_several_slots_stay_consistent_after_any_crashes(tmp_path: Path, studies
     assert crashes > studies
 
 
+@pytest.mark.slow
 def test_a_longer_study_begins_as_the_shorter_one(tmp_path: Path) -> None:
     run_to_its_end(tmp_path / "a", study(5))
     run_to_its_end(tmp_path / "a", study(9))

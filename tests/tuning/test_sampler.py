@@ -126,6 +126,7 @@ def test_other_seeds_and_numbers_give_other_draws() -> None:
     assert len(set(rates)) == len(rates)
 
 
+@pytest.mark.slow
 def test_what_is_suggested_has_learned_from_what_was_told() -> None:
     """Independent draws alone would be random search: TPE's later trials must be better."""
     space = search_space(make_study(search=SEARCH))

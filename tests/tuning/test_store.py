@@ -178,6 +178,7 @@ def last_machine(folder: Path) -> Path:
     )
 
 
+@pytest.mark.slow
 def test_a_store_that_is_not_cut_to_its_mark_is_caught(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -210,6 +211,7 @@ with hold_lock(paths.lock), mirrored(paths):
 """
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_in_one_place_at_a_time(tmp_path: Path) -> None:
     uri = storage_uri(str(tmp_path / "store"), "tiny")
     paths = RunPaths(tmp_path / "here" / "tiny")

@@ -107,6 +107,7 @@ def test_a_study_ends_right_through_faults_of_its_store(
     assert again.returncode == 2 and b"is a run already" in again.stderr
 
 
+@pytest.mark.long
 def test_a_machine_that_is_lost_for_good_is_replaced_by_another(
     server: S3Server, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -165,6 +165,7 @@ def test_another_server_is_no_head(other_server: str) -> None:
         check_head(other_server)
 
 
+@pytest.mark.slow
 def test_who_never_answers_is_given_up_in_time(
     silent: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

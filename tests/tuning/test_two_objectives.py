@@ -159,6 +159,7 @@ def test_where_no_trial_meets_a_constraint_there_is_no_best(tmp_path: Path) -> N
         run.pareto()
 
 
+@pytest.mark.slow
 def test_crashes_change_nothing(tmp_path: Path) -> None:
     plan = study(objective=BOTH, constraints=["coverage >= 0.5"])
     frames = []

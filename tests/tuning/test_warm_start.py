@@ -144,6 +144,7 @@ def _tpe(group: bool) -> Any:
     return make
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 @pytest.mark.parametrize(
     ("search", "sampler", "make"),
@@ -184,6 +185,7 @@ def test_the_first_suggestion_is_that_of_a_study_which_has_the_trials(
     assert ours.params != own_trials(earlier)[0].params  # which is what a cold start draws
 
 
+@pytest.mark.slow
 def test_a_study_goes_on_as_the_earlier_run_itself_would_have(tmp_path: Path) -> None:
     """The run that was extended has all trials in its own journal. With one seed for all trials
     and no rungs a trial's values follow from its configuration."""
@@ -196,6 +198,7 @@ def test_a_study_goes_on_as_the_earlier_run_itself_would_have(tmp_path: Path) ->
     assert [t.number for t in own_trials(new)] == list(range(6))
 
 
+@pytest.mark.slow
 def test_earlier_trials_count_as_startup_trials(tmp_path: Path, source: Path) -> None:
     """The draw at random of the same number is independent of history; a model's is not."""
 
@@ -280,6 +283,7 @@ def test_what_is_searched_now_has_the_value_that_was_fixed_then(source: Path) ->
     assert {t.params["optimizer.discriminator.lr"] for t in found.trials} == {2e-4}
 
 
+@pytest.mark.slow
 def test_parameters_that_exist_under_a_condition(tmp_path: Path) -> None:
     """Into a space without the relation, and back from it."""
     plan = study(search=CONDITIONAL, scheduler={"name": "none"})
@@ -308,6 +312,7 @@ def test_parameters_that_exist_under_a_condition(tmp_path: Path) -> None:
         check_near(trial.params, expected, 1e-12)
 
 
+@pytest.mark.slow
 def test_equal_images_are_epochs_of_the_new_base(tmp_path: Path) -> None:
     """Two updates of D a round are twice the images: three epochs are the six of the base."""
     search = {**PLAIN, "train.d_steps": {"choice": [1, 2]}}
@@ -435,6 +440,7 @@ def steep(options):
 """
 
 
+@pytest.mark.slow
 def test_an_extension_has_to_be_the_same_file(tmp_path: Path) -> None:
     def plan(power: float) -> Study:
         steep = Extension(name="steep.py", text=LOSS.format(power=power))
@@ -447,6 +453,7 @@ def test_an_extension_has_to_be_the_same_file(tmp_path: Path) -> None:
         warm_start(plan(3.0), earlier)
 
 
+@pytest.mark.slow
 def test_values_in_other_features_are_refused_before_the_run_is_made(tmp_path: Path) -> None:
     from gantune.engine.materials import make_materials
 
@@ -467,6 +474,7 @@ def test_values_in_other_features_are_refused_before_the_run_is_made(tmp_path: P
 # A crash, and a source that is gone.
 
 
+@pytest.mark.slow
 def test_a_warm_started_run_is_the_same_after_any_crashes(tmp_path: Path, source: Path) -> None:
     plan = study(5)
     gone = shutil.copytree(source, tmp_path / "earlier")
@@ -485,6 +493,7 @@ def test_a_warm_started_run_is_the_same_after_any_crashes(tmp_path: Path, source
     assert crashes > 10
 
 
+@pytest.mark.slow
 def test_a_longer_warm_started_run_begins_as_the_shorter_one(tmp_path: Path, source: Path) -> None:
     short, whole = (started(tmp_path / name, study(6), source) for name in ("short", "whole"))
     run_to_its_end(short, study(3))
@@ -493,6 +502,7 @@ def test_a_longer_warm_started_run_begins_as_the_shorter_one(tmp_path: Path, sou
     assert tables(short) == tables(whole)
 
 
+@pytest.mark.slow
 def test_a_file_that_is_gone_or_damaged_is_not_passed_over(tmp_path: Path, source: Path) -> None:
     root = started(tmp_path / "new", study(), source)
     paths = RunPaths(root)
