@@ -70,6 +70,7 @@ def decisions(conductor: Conductor) -> list[tuple[Any, ...]]:
     return [tuple(row[name] for name in names) for _, row in sorted(conductor.ledger.ends.items())]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheduler", ["asha", "asha_promotion"])
 def test_a_run_replayed_in_simulated_time_decides_as_it_did(tmp_path: Path, scheduler: str) -> None:
     (tmp_path / "real").mkdir()

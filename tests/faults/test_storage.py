@@ -245,6 +245,7 @@ def test_no_bit_of_a_table_changes_unnoticed(tmp_path: Path, is_closed: bool) ->
     writer.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
 def test_records_that_are_lost_are_named_before_anything_is_written(
     ended: Path, tmp_path: Path, share: float
@@ -256,6 +257,7 @@ def test_records_that_are_lost_are_named_before_anything_is_written(
         Conductor(RunPaths(root), study(), Silent())
 
 
+@pytest.mark.slow
 def test_a_journal_that_ends_too_early_is_named(ended: Path, tmp_path: Path) -> None:
     root = copied(ended, tmp_path)
     journal = RunPaths(root).journal

@@ -61,6 +61,7 @@ def test_real_digits_score_as_real_and_noise_does_not(real: Idx) -> None:
     assert evaluator.score(noise)["frechet_distance"] > 50
 
 
+@pytest.mark.slow
 def test_a_part_is_measured_in_the_features_of_the_whole(real: Idx) -> None:
     part = reference_of(real.model_copy(update={"limit": 500, "holdout": 0.2}))
     assert part.info.hash == reference_of(real).info.hash and part.info.samples == 400

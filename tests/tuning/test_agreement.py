@@ -315,7 +315,7 @@ def crashing_compaction(crasher: Crasher) -> Iterator[None]:
 
 @pytest.mark.parametrize(
     "courses",
-    [2, pytest.param(12, marks=pytest.mark.slow), pytest.param(300, marks=pytest.mark.long)],
+    [1, pytest.param(12, marks=pytest.mark.slow), pytest.param(300, marks=pytest.mark.long)],
 )
 def test_optuna_and_the_tables_agree_after_every_end(tmp_path: Path, courses: int) -> None:
     events: Counter[str] = Counter()

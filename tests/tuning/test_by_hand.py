@@ -202,6 +202,7 @@ def _only_the_first_rung_is_asked(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Judge, "_passes", first)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fault",
     [
