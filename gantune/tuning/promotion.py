@@ -6,11 +6,10 @@ there the first trials of a study go far because nobody was there before them, a
 slowly is gone for good.
 """
 
-import math
 from collections.abc import Collection, Sequence
 
 from gantune.goals import Standing
-from gantune.tuning.rungs import WORST
+from gantune.tuning.rungs import comparable
 
 
 class Promotions:
@@ -47,7 +46,7 @@ class Promotions:
         rung = self._values.get(level)
         if rung is None or number in rung:
             return True
-        rung[number] = WORST if standing is None or math.isnan(standing.value) else standing
+        rung[number] = comparable(standing)
         if number in self._best(level, at_least=0):
             return True
         self._waiting[number] = level

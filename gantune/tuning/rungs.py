@@ -8,6 +8,11 @@ from gantune.goals import Standing
 WORST = Standing(misses=True, value=math.inf)
 
 
+def comparable(standing: Standing | None) -> Standing:
+    """A trial's standing at a rung; no value, or NaN, is worse than any number."""
+    return WORST if standing is None or math.isnan(standing.value) else standing
+
+
 class Rungs:
     """The values that trials had at each rung, and who may go on.
 
@@ -40,8 +45,7 @@ class Rungs:
         rung = self._values.get(level)
         if rung is None or number in rung:
             return True
-        own = WORST if standing is None or math.isnan(standing.value) else standing
-        rung[number] = own
+        own = rung[number] = comparable(standing)
         kept = max(1, len(rung) // self._factor)
         return own <= sorted(rung.values())[kept - 1]
 
