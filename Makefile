@@ -24,7 +24,8 @@ lint: install
 # Two tests at a time; those marked `alone` have the machine to themselves. Two processes with a
 # thread each for two cores, and Ray's workers no nicer than all else: beside a busy neighbour they
 # would stand still. `tests/test_parts.py` knows that no test is lost between the parts.
-PYTEST := $(BIN)/python -m pytest
+# And every process is to find gantune compiled, also where Python is told to keep nothing.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
 TWO := OMP_NUM_THREADS=1 RAY_worker_niceness=0 $(PYTEST) -n 2 --dist
 
 test: test-fast

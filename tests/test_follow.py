@@ -145,7 +145,7 @@ def test_a_run_that_nobody_drives_is_shown_once(folder: Path) -> None:
     assert call("show", "nothing", "--follow", cwd=folder).returncode == 2
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_trials_of_a_study_come_as_they_end(folder: Path) -> None:
     options = sets(["train.epochs=24", "train.steps_per_epoch=150", "scheduler={name: none}"])
     one = ("--concurrency", "1", "--no-report")

@@ -263,7 +263,7 @@ def test_the_same_point_again_and_again(tmp_path: Path) -> None:
     assert importance_table(run)["note"].str.startswith("nothing to compare").all()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_big_run_is_thinned_evenly(tmp_path: Path) -> None:
     rows = [
         completed(n, np.log10(lr), {G_LR: lr, BETA: beta})

@@ -19,7 +19,7 @@ from gantune.trial import REPORT_S
 pytestmark = pytest.mark.slow
 
 OVERRIDES = [
-    "train.epochs=30",
+    "train.epochs=16",
     "train.steps_per_epoch=200",
     "search={}",
     "budget.trials=1",
@@ -57,7 +57,7 @@ def test_sigterm_leaves_what_was_trained_and_the_run_goes_on(tmp_path: Path, who
     assert checkpoint is not None and checkpoint.meta["epoch"] >= epochs_on_disk(root) > 0
     done = call("resume", "tiny", "--no-report", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    check_whole(root, 1, 30)
+    check_whole(root, 1, 16)
     whole = gantune.train(gantune.load_study(tmp_path / "tiny.yaml", OVERRIDES), tmp_path / "whole")
     assert tables(root)["epochs"] == tables(whole.root)["epochs"]
 

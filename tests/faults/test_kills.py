@@ -19,7 +19,16 @@ from typing import Any
 import psutil
 import pytest
 from conftest import make_study
-from test_cli import TINY, call, end, epochs_on_disk, kill_driver, sets, start, wait_for
+from test_cli import (
+    TINY,
+    end,
+    epochs_on_disk,
+    kill_driver,
+    sets,
+    start,
+    wait_for,
+    within,
+)
 from whole import check_whole, tables
 
 import gantune
@@ -39,9 +48,10 @@ WORKERS = ("ray::StudyTrain", "ray::ResourceTr")
 OPTIONS = [f"train.epochs={EPOCHS}", "train.steps_per_epoch=60", f"budget.trials={TRIALS}"]
 
 
+@pytest.mark.usefixtures("standing_ray")
 @pytest.mark.parametrize(
     ("scheduler", "rounds", "at_most"),
-    [("asha_promotion", 3, 2), pytest.param("asha", 20, 3, marks=pytest.mark.long)],
+    [("asha_promotion", 3, 1), pytest.param("asha", 20, 3, marks=pytest.mark.long)],
 )
 def test_kill_minus_nine_of_the_driver_at_any_moment(
     tmp_path: Path, scheduler: str, rounds: int, at_most: int
@@ -49,7 +59,7 @@ def test_kill_minus_nine_of_the_driver_at_any_moment(
     """One slot: after any kills and resumes the tables equal those of an undisturbed run."""
     (tmp_path / "tiny.yaml").write_text(TINY)
     options = [*sets([*OPTIONS, f"scheduler.name={scheduler}"]), "--no-report"]
-    whole = call("run", "tiny.yaml", *options, "--concurrency", 1, "--name", "w", cwd=tmp_path)
+    whole = within("run", "tiny.yaml", *options, "--concurrency", 1, "--name", "w", cwd=tmp_path)
     assert whole.returncode == 0, whole.stderr
     expected = tables(tmp_path / "runs" / "w")
     kills = 0
@@ -58,7 +68,7 @@ def test_kill_minus_nine_of_the_driver_at_any_moment(
         kills += killed_until_done(tmp_path, name, options, rng, at_most)
         check_whole(tmp_path / "runs" / name, TRIALS, EPOCHS)
         assert tables(tmp_path / "runs" / name) == expected, number
-    assert kills > rounds
+    assert kills >= rounds
 
 
 def killed_until_done(
@@ -144,6 +154,7 @@ def test_workers_killed_at_any_moment(tmp_path: Path, rounds: int) -> None:
     assert kills > rounds
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("standing_ray")
 def test_a_worker_killed_between_two_trials_costs_neither(tmp_path: Path) -> None:
     """Tune would fail the second one for good: it has not begun on its worker yet."""

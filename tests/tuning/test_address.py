@@ -91,7 +91,7 @@ cluster.shutdown()
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_study_runs_on_two_nodes_of_a_cluster(tmp_path: Path) -> None:
     code = CLUSTER.format(tests=str(Path(__file__).parent.parent), runs=str(tmp_path))
     command = [sys.executable, "-c", code]

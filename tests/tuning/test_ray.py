@@ -161,6 +161,7 @@ def test_the_decisions_are_those_of_a_recomputation_by_hand(tmp_path: Path) -> N
         assert (trial["status"], trial["epochs"]) == expected
 
 
+@pytest.mark.long
 def test_a_worker_that_is_killed_is_replaced_and_nothing_is_lost(tmp_path: Path) -> None:
     study = make_study(
         trial={"train": {"epochs": 60, "steps_per_epoch": 120, "batch_size": 64}},

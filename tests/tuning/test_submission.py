@@ -346,7 +346,7 @@ print(*Head(sys.argv[1]).wait(sys.argv[2]))
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_ctrl_c_leaves_the_job_running(cluster: Cluster, study: Path, tmp_path: Path) -> None:
     runs = tmp_path / "shared"
     options = ("--set", "train.epochs=100000", "--name", "long", "--concurrency", "1")
