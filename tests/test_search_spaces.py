@@ -16,7 +16,7 @@ from gantune.document import read_document
 FOLDER = Path(__file__).parent.parent / "search_spaces"
 STUDIES = sorted(FOLDER.rglob("*.yaml"))
 
-USUAL = ("lr_beta", "mode_coverage_rates", "stacked_mnist", "user_extension", "torchbearer_gan")
+USUAL = ("lr_beta", "stacked_mnist", "user_extension")
 """Whose trials `make test` trains, too; those of all are for `make test-long`."""
 
 each_study = pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)

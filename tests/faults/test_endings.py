@@ -27,9 +27,8 @@ OVERRIDES = [
 ]
 
 
-@pytest.mark.parametrize(
-    "whom", ["the driver", pytest.param("every process", marks=pytest.mark.long)]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("whom", ["the driver", "every process"])
 def test_sigterm_leaves_what_was_trained_and_the_run_goes_on(tmp_path: Path, whom: str) -> None:
     (tmp_path / "tiny.yaml").write_text(TINY)
     root, paths = tmp_path / "runs" / "tiny", RunPaths(tmp_path / "runs" / "tiny")

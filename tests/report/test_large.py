@@ -18,7 +18,7 @@ def busy(driver: Any) -> float:
     return float({metric["name"]: metric["value"] for metric in found}["TaskDuration"])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_thousand_trials_of_a_hundred_epochs(tmp_path: Path) -> None:
     root = make_run(tmp_path / "run", trials=1000, epochs=100, pictures=20)
     gantune.load(make_run(tmp_path / "first", trials=1))  # imports

@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from test_cli import TINY, call
+from test_cli import TINY, within
 
 from gantune.paths import RunPaths
 
@@ -21,11 +21,11 @@ def pickle_that_marks(mark: Path) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(tmp_path_factory: pytest.TempPathFactory, standing_ray: None) -> Path:
     """A run of Ray's with all its files."""
     folder = tmp_path_factory.mktemp("study")
     (folder / "tiny.yaml").write_text(TINY)
-    done = call("run", "tiny.yaml", "--trials", "2", "--no-report", cwd=folder)
+    done = within("run", "tiny.yaml", "--trials", "2", "--no-report", cwd=folder)
     assert done.returncode == 0, done.stderr
     return folder / "runs" / "tiny"
 

@@ -93,7 +93,7 @@ def test_every_kind_of_end_is_told_as_it_was(tmp_path: Path) -> None:
 def test_two_slots_are_both_used_and_actors_are_used_again(tmp_path: Path) -> None:
     """Without max_concurrent_trials Tune keeps one trial; without reuse, an actor a trial."""
     study = make_study(
-        trial={"train": {"epochs": 3, "steps_per_epoch": 900, "batch_size": 8}},
+        trial={"train": {"epochs": 3, "steps_per_epoch": 400, "batch_size": 8}},
         budget={"trials": 8},
         scheduler={"name": "none"},
     )

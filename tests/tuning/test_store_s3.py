@@ -72,9 +72,10 @@ def check_is_there(server: S3Server, uri: str, root: Path) -> None:
 LONG = pytest.mark.long
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "fault",
-    ["errors", pytest.param("slow", marks=LONG), pytest.param("refused", marks=LONG)],
+    ["errors", "slow", "refused"],
 )
 def test_a_study_ends_right_through_faults_of_its_store(
     server: S3Server, study: Path, tmp_path: Path, fault: str, monkeypatch: pytest.MonkeyPatch
