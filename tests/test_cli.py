@@ -385,6 +385,7 @@ def test_a_warm_start_is_kept_when_the_earlier_run_is_gone(tiny: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("standing_ray")
 @pytest.mark.parametrize("running", [["budget.trials=2"]], indirect=True)
 def test_ctrl_c_stops_cleanly_and_resume_goes_on(
     tiny: Path, running: "subprocess.Popen[str]"
@@ -397,7 +398,7 @@ def test_ctrl_c_stops_cleanly_and_resume_goes_on(
     assert "Traceback" not in err
     before = gantune.load(root)
     assert before.status == "interrupted" and "interrupted" in set(before.trials["status"])
-    done = call("resume", "tiny", cwd=tiny.parent)
+    done = within("resume", "tiny", cwd=tiny.parent)
     assert done.returncode == 0, done.stderr
     check_whole(root, trials=2, epochs=100)
 

@@ -19,7 +19,7 @@ import gantune
 
 pytestmark = pytest.mark.slow
 
-QUICK = ["train.epochs=40", "train.steps_per_epoch=200"]
+QUICK = ["train.epochs=16", "train.steps_per_epoch=200"]
 ENDLESS = ["train.epochs=100000"]
 
 
@@ -51,8 +51,8 @@ def test_a_pipe_gets_a_line_per_trial_and_the_table_at_the_end(
     assert followed.returncode == 0, followed.stderr
     lines = followed.stdout.splitlines()
     run = gantune.load(folder / "runs" / "tiny")
-    assert lines[0].startswith("trial 0 completed after 40 epochs, best frechet_distance ")
-    assert "tiny: finished; 1 completed; 40 epochs recorded" in lines
+    assert lines[0].startswith("trial 0 completed after 16 epochs, best frechet_distance ")
+    assert "tiny: finished; 1 completed; 16 epochs recorded" in lines
     assert lines[-1] == "tiny has ended: finished"
     assert f"best: trial 0, frechet_distance {run.best().objective:.4g}" in followed.stdout
 

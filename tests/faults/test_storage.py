@@ -154,7 +154,7 @@ class Shifted(datetime):
         return datetime.now(tz) + cls.by
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.usefixtures("standing_ray")
 def test_a_clock_that_is_set_back_changes_no_result(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -115,7 +115,7 @@ def test_nobody_can_read_a_token_while_it_is_made(tmp_path: Path) -> None:
     assert [(path.name, mode(path)) for path in tmp_path.iterdir()] == [("auth_token", 0o600)]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_who_has_imported_ray_before_is_told_what_listens(tmp_path: Path) -> None:
     """Ray reads when it is imported whether it keeps to loopback."""
     code = "import ray\nfrom gantune.tuning.cluster import local_ray\nwith local_ray(): pass"

@@ -108,7 +108,7 @@ REFUSED = """
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_node_that_does_not_see_the_run_is_named_before_any_trial(tmp_path: Path) -> None:
     """The second node's file system is another where the runs are: it is in a namespace."""
     runs = tmp_path / "runs"

@@ -232,7 +232,7 @@ def test_the_base_trial_and_start_come_first_all_the_same(tmp_path: Path, source
     assert rates[:2] == [2e-4, 5e-3] and rates[2] not in rates[:2]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_warm_start_finds_better_values_soon(tmp_path: Path) -> None:
     """Medians over seeds of the best of four trials; the toy's optimum is a rate of 1e-3."""
     best: dict[str, list[float]] = {"cold": [], "warm": []}
