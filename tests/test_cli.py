@@ -1,4 +1,4 @@
-"""The command line as people meet it: real processes, real signals, real kills."""
+"""The command line as people meet it: mostly real processes, real signals, real kills."""
 
 import contextlib
 import io

@@ -79,7 +79,7 @@ def with_waiting(trials: pd.DataFrame, epochs: pd.DataFrame, study: Study) -> pd
     if study.scheduler.name != "asha_promotion" or epochs.empty:
         return trials
     last = epochs.groupby("number")["rung"].last(skipna=False)
-    at_rung = trials["number"].map(last.notna()).fillna(False).astype(bool)
+    at_rung = trials["number"].isin(last.index[last.notna()])
     status = trials["status"].astype("string")
     status = status.mask(at_rung & (status == "running"), "waiting")
     return trials.assign(status=status.astype("category"))

@@ -19,16 +19,7 @@ from typing import Any
 import psutil
 import pytest
 from conftest import make_study
-from test_cli import (
-    TINY,
-    end,
-    epochs_on_disk,
-    kill_driver,
-    sets,
-    start,
-    wait_for,
-    within,
-)
+from test_cli import TINY, end, epochs_on_disk, kill_driver, sets, start, wait_for, within
 from whole import check_whole, tables
 
 import gantune

@@ -21,6 +21,7 @@ from toy import Crasher, ToyHost, crashing
 
 import gantune
 from gantune.api import Silent
+from gantune.commands import stop
 from gantune.errors import ConfigError
 from gantune.goals import Standing
 from gantune.lock import hold_lock
@@ -212,8 +213,15 @@ def test_who_waits_is_told_from_who_trains(tmp_path: Path) -> None:
         train(1)
     assert statuses() == ["waiting"] * 3
     promoted = train(2)
+    newest = conductor.ask()
+    assert newest is not None and newest.number == 3  # it has no record yet
     conductor.close()
-    assert statuses() == ["running" if n == promoted else "waiting" for n in range(3)]
+    at_work = (promoted, newest.number)
+    assert statuses() == ["running" if n in at_work else "waiting" for n in range(4)]
+    waits = (promoted + 1) % 3
+    with hold_lock(paths.lock):
+        stop(str(paths.root), trial=waits)
+    assert [path.name for path in paths.control.iterdir()] == [f"stop-{waits}"]
     assert set(gantune.load(paths.root).trials["status"]) == {"interrupted"}
 
 

@@ -72,11 +72,8 @@ def check_is_there(server: S3Server, uri: str, root: Path) -> None:
 LONG = pytest.mark.long
 
 
-@pytest.mark.long
-@pytest.mark.parametrize(
-    "fault",
-    ["errors", "slow", "refused"],
-)
+@LONG
+@pytest.mark.parametrize("fault", ["errors", "slow", "refused"])
 def test_a_study_ends_right_through_faults_of_its_store(
     server: S3Server, study: Path, tmp_path: Path, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,7 +105,7 @@ def test_a_study_ends_right_through_faults_of_its_store(
     assert again.returncode == 2 and b"is a run already" in again.stderr
 
 
-@pytest.mark.long
+@LONG
 def test_a_machine_that_is_lost_for_good_is_replaced_by_another(
     server: S3Server, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,7 +137,7 @@ def test_a_machine_that_is_lost_for_good_is_replaced_by_another(
     assert best.shape == (2, 2)
 
 
-@pytest.mark.long
+@LONG
 def test_a_store_that_is_gone_for_good_ends_the_session_and_the_run_resumes(
     server: S3Server, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
