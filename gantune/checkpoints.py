@@ -7,6 +7,7 @@ one's.
 """
 
 import hashlib
+import json
 from collections.abc import Mapping
 from contextlib import suppress
 from itertools import count
@@ -67,14 +68,16 @@ def _read(path: Path) -> Checkpoint | None:
     for _ in range(READ_ATTEMPTS):
         try:
             meta = read_json(path)
+            seal = meta.pop("seal", None)  # earlier ones have none
             weights = path.with_name(Path(meta["weights"]).name)
             if weights.exists() and not weights.is_file():
                 return None
             data = weights.read_bytes()
             whole = hashlib.sha256(data).hexdigest() == meta["sha256"]
+            whole = whole and seal in (None, _seal_of(meta))
         except FileNotFoundError:
             continue  # replaced between reading the two: read the new ones
-        except (GantuneError, OSError, KeyError, TypeError, ValueError):
+        except (GantuneError, OSError, AttributeError, KeyError, TypeError, ValueError):
             return None
         return Checkpoint(data, meta, weights) if whole else None
     return None
@@ -86,7 +89,7 @@ class CheckpointWriter:
     def __init__(self, folder: Path, attempt: int) -> None:
         self._folder, self._attempt = folder, attempt
         self._weights: Path | None = None
-        self._seal: dict[str, str] = {}
+        self._sum: dict[str, str] = {}
 
     def write(self, data: bytes, meta: Mapping[str, Any]) -> None:
         """Replaces this attempt's checkpoint; the meta file is the moment at which it counts.
@@ -97,7 +100,7 @@ class CheckpointWriter:
         """
         weights = self._folder / f"{self._attempt:03d}-{meta['epoch']:06d}.safetensors"
         write_atomically(weights, data)
-        self._seal = {"weights": weights.name, "sha256": hashlib.sha256(data).hexdigest()}
+        self._sum = {"weights": weights.name, "sha256": hashlib.sha256(data).hexdigest()}
         self.amend(meta)
         if self._weights is not None and self._weights != weights:
             self._weights.unlink(missing_ok=True)
@@ -106,7 +109,13 @@ class CheckpointWriter:
     def amend(self, meta: Mapping[str, Any]) -> None:
         """Replaces the meta file alone; the weights stay those of the last :meth:`write`."""
         path = self._folder / f"meta-{self._attempt:03d}.json"
-        write_json(path, {**meta, **self._seal})
+        told = {**meta, **self._sum}
+        write_json(path, {**told, "seal": _seal_of(told)})
+
+
+def _seal_of(meta: Mapping[str, Any]) -> str:
+    """Of all that a meta file says: a flipped digit of a record is damage, too."""
+    return hashlib.sha256(json.dumps(meta, sort_keys=True).encode()).hexdigest()
 
 
 def drop_stale(folder: Path) -> None:

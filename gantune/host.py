@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -33,7 +33,7 @@ from gantune.engine.engine import (
 from gantune.engine.materials import Materials, make_materials, materials_key
 from gantune.engine.memory import memory_errors
 from gantune.engine.state import Tensors, flatten
-from gantune.engine.stored import encode, restore
+from gantune.engine.stored import TrialState, encode, restore
 from gantune.errors import StorageError
 from gantune.goals import metric_of
 from gantune.paths import picture_name, samples_of
@@ -41,8 +41,6 @@ from gantune.pictures import picture_to_png, samples_to_picture
 from gantune.storage import write_atomically
 from gantune.trial import Record, TrialSpec, ends_by_verdict
 from gantune.trialsync import Sync, sync_of
-
-TrialState = Literal["running", "completed", "stopped", "diverged"]
 
 
 class Progress(NamedTuple):
@@ -118,18 +116,14 @@ class Host:
         last = CheckpointWriter(folder / "last", attempt)
         best = CheckpointWriter(folder / "best", attempt)
         watch = Watch(context_of(spec.config))
-        if checkpoint is None:
-            trial = _Open(engine.open(spec, None, 0), engine, last, best, watch, sync)
-        else:
-            meta = checkpoint.meta
-            lane = engine.open(spec, restore(checkpoint, spec.config), meta["epoch"])
-            records, steps = meta["records"], meta["steps"]
+        trial = _Open(engine.open(spec), engine, last, best, watch, sync)
+        if checkpoint is not None:
+            state, noted = restore(checkpoint, spec.config, trial.lane.state)
+            engine.put_back(trial.lane, state, noted.epoch)
+            trial.records, trial.steps, trial.status = noted.records, noted.steps, noted.status
             # Whoever asks may have missed what the last attempt handed out: send it all again.
-            status = meta["status"]
-            trial = _Open(
-                lane, engine, last, best, watch, sync, records, steps, status, unsent=True
-            )
-            for record in records:
+            trial.unsent = True
+            for record in noted.records:
                 watch.add(record)
         self._handles += 1
         self._open[self._handles] = trial

@@ -73,12 +73,14 @@ def dashboard(
         # In place of this process: what ends the command ends the server.
         os.execv(sys.executable, [*server, "--host", LOCAL, "--port", str(port)])
     _require("optuna_dashboard", "optuna-dashboard")
-    if not paths.journal.is_file():
+    if not paths.journal.exists():
         raise UsageError(f"{paths.root} has no journal: it was trained without a search")
+    from gantune.analysis.run import load
     from gantune.report.dashboard import serve_copy
 
+    loaded = load(paths.root)
     _announce(port)
-    serve_copy(paths.journal, LOCAL, port)
+    serve_copy(loaded, LOCAL, port)
 
 
 def _require(module: str, name: str) -> None:

@@ -127,7 +127,7 @@ def test_a_checkpoint_that_does_not_know_its_shape(tmp_path: Path) -> None:
     run = gantune.train(make_study(), tmp_path / "r")
     (meta,) = RunPaths(run.root).best(0).glob("meta-*.json")
     tree = json.loads(meta.read_text())
-    del tree["sample_shape"]
+    del tree["sample_shape"], tree["seal"]
     meta.write_text(json.dumps(tree))
     assert run.best().sample_shape is None
     with pytest.raises(gantune.CheckpointError, match="does not know its sample shape"):

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors.torch
 import torch
 from conftest import make_study
 
-from gantune.checkpoints import read_checkpoint
+from gantune.checkpoints import CheckpointWriter, read_checkpoint
 from gantune.columns import EPOCHS, STEPS, TIMES
 from gantune.config import TrialConfig
 from gantune.engine.engine import choose_device, generate, sample_latents
@@ -178,11 +179,39 @@ def test_a_checkpoint_of_another_configuration_is_refused(host: Host, tmp_path: 
         host.open(spec(tmp_path, other))
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"records": []}, "weights of epoch 2 beside records of"),
+        ({"epoch": 3}, "weights of epoch 3 beside records of"),
+        ({"status": "well"}, "status"),
+        ({"steps": None}, "steps"),
+        (lambda named: named.popitem(), "other tensors"),
+        (lambda named: named.update(generator=torch.zeros(1)), "other tensors"),
+        (lambda named: named.update({n: t.double() for n, t in named.items()}), "other tensors"),
+    ],
+)
+def test_a_sealed_checkpoint_that_is_none_is_refused(
+    host: Host, tmp_path: Path, change: Any, message: str
+) -> None:
+    """As somebody could write it: checksums that fit."""
+    run(host, spec(tmp_path, base()), until=2)
+    last = read_checkpoint(tmp_path / "last")
+    assert last is not None
+    named = safetensors.torch.load(last.data)
+    meta = last.meta | change if isinstance(change, dict) else last.meta
+    if callable(change):
+        change(named)
+    CheckpointWriter(tmp_path / "last", 2).write(safetensors.torch.save(named), meta)
+    with pytest.raises(CheckpointError, match=f"is damaged: .*{message}"):
+        host.open(spec(tmp_path, base()))
+
+
 def test_a_checkpoint_from_before_a_field_existed_is_taken_up(host: Host, tmp_path: Path) -> None:
     run(host, spec(tmp_path, base()), until=2)
     (meta,) = (tmp_path / "last").glob("meta-*.json")
     tree = json.loads(meta.read_text())
-    del tree["config"]["penalty"]
+    del tree["config"]["penalty"], tree["seal"]
     meta.write_text(json.dumps(tree))
     assert run(host, spec(tmp_path, base()))[0].records[-1]["epoch"] == 2
 

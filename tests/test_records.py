@@ -258,6 +258,24 @@ def test_a_checkpoint_is_the_newest_whole_one(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["002-000004.safetensors", "meta-002.json"]
 
 
+def test_no_flipped_digit_of_a_meta_file_is_believed(tmp_path: Path) -> None:
+    """What JSON still is afterwards: an epoch, a record's value."""
+    older, newer = CheckpointWriter(tmp_path, 1), CheckpointWriter(tmp_path, 2)
+    older.write(b"older", {"epoch": 1})
+    newer.write(b"newer", {"epoch": 12, "records": [{"epoch": 12, "g_loss": 0.125}]})
+    path = tmp_path / "meta-002.json"
+    text = path.read_text()
+    flips = [at for at, letter in enumerate(text) if letter.isdigit()]
+    assert len(flips) > 8
+    for at in flips:
+        path.write_text(f"{text[:at]}{(int(text[at]) + 1) % 10}{text[at + 1 :]}")
+        found = read_checkpoint(tmp_path)
+        assert found is not None and found.data == b"older"
+    path.write_text(text)
+    found = read_checkpoint(tmp_path)
+    assert found is not None and found.data == b"newer" and found.meta["epoch"] == 12
+
+
 def test_a_checkpoint_that_did_not_fit_leaves_the_one_before(tmp_path: Path) -> None:
     """Its weights fit, what describes them does not."""
     writer = CheckpointWriter(tmp_path, 1)

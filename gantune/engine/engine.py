@@ -112,18 +112,11 @@ class Engine:
         self._holdout = to_images(torch.tensor(dataset.holdout[:JUDGED], device=device))
         self._evaluator = Evaluator(materials.reference, device)
 
-    def open(self, spec: TrialSpec, state: State | None, epoch: int) -> Lane:
-        """Makes a lane.
-
-        Args:
-            spec: The trial.
-            state: Where it goes on; None to begin.
-            epoch: Epochs behind it.
-        """
+    def open(self, spec: TrialSpec) -> Lane:
+        """Makes a lane of a trial that begins."""
         config = spec.config
         generator = build_generator(config, self._shape)
         discriminator = build_discriminator(config, self._shape)
-        start = state or initial_state(config, generator, discriminator, spec.seed)
         return Lane(
             spec=spec,
             static=static_part(config, generator, discriminator),
@@ -131,9 +124,13 @@ class Engine:
             generator=generator,
             discriminator=discriminator,
             latents=self._evaluation_latents(spec),
-            state=self._to_device(start),
-            epoch=epoch,
+            state=self._to_device(initial_state(config, generator, discriminator, spec.seed)),
+            epoch=0,
         )
+
+    def put_back(self, lane: Lane, state: State, epoch: int) -> None:
+        """Takes a lane to where its trial was after an epoch."""
+        lane.state, lane.epoch = self._to_device(state), epoch
 
     @property
     def sample_shape(self) -> tuple[int, ...]:

@@ -96,6 +96,8 @@ def journal_trials(path: Path, name: str) -> "list[FrozenTrial]":
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
+    from gantune.tuning.journal import UNREADABLE
+
     if not path.is_file():
         return []
     logging.set_verbosity(logging.WARNING)
@@ -111,7 +113,7 @@ def journal_trials(path: Path, name: str) -> "list[FrozenTrial]":
                 return []
             study = load_study(study_name=name if name in names else names[0], storage=storage)
             trials = study.get_trials(deepcopy=False)
-        except (ValueError, KeyError):  # the ways of a damaged journal
+        except UNREADABLE:
             return []
     return [_renamed(trial) for trial in trials]
 

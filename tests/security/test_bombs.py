@@ -20,6 +20,7 @@ from gantune.loader import load_study, open_study
 from gantune.lock import hold_lock, is_held
 from gantune.paths import RunPaths
 from gantune.remote import uri_of
+from gantune.report.dashboard import copied_journal
 from gantune.report.optuna_plots import optuna_plots
 from gantune.storage import read_json
 from gantune.tuning.conductor import Conductor
@@ -142,7 +143,7 @@ def test_large_files_that_are_json(root: Path, tmp_path: Path) -> None:
         quick(use, message)
 
 
-def test_a_journal_of_more_than_its_trials_can_tell(root: Path) -> None:
+def test_a_journal_of_more_than_its_trials_can_tell(root: Path, tmp_path: Path) -> None:
     """100 MB of lines that Optuna would read, one after the other; and a pipe."""
     paths, study = RunPaths(root), open_study(root / "study.yaml")
     line = {"op_code": 7, "worker_id": "a", "trial_id": 0, "step": 1, "intermediate_value": 1.0}
@@ -155,10 +156,20 @@ def test_a_journal_of_more_than_its_trials_can_tell(root: Path) -> None:
     began = time.perf_counter()
     assert optuna_plots(run, []) == []
     assert time.perf_counter() - began < 1
+    quick(lambda: copied_journal(run, tmp_path), message)
     paths.journal.unlink()
     with pipe(paths.journal):
         match = r"optuna\.journal is damaged: it is no plain file"
         quick(lambda: Conductor(paths, study, Silent()), match)
+        quick(lambda: copied_journal(run, tmp_path), match)
+
+
+@pytest.mark.parametrize("line", ["{}", "7", '{"op_code": 4, "worker_id": "a", "study_id": []}'])
+def test_a_journal_that_optuna_cannot_read(root: Path, tmp_path: Path, line: str) -> None:
+    journal, run = RunPaths(root).journal, gantune.load(root)
+    journal.write_text(f"{journal.read_text()}{line}\n")
+    assert optuna_plots(run, []) == []
+    quick(lambda: copied_journal(run, tmp_path), r"optuna\.journal is damaged")
 
 
 def test_nobody_waits_for_a_lock_that_is_a_pipe(root: Path) -> None:

@@ -20,10 +20,14 @@ from damage import damaged_bytes, damaged_tree
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
+from safetensors.torch import load
 
 import gantune
 from gantune.checkpoints import read_checkpoint
+from gantune.config import TrialConfig
 from gantune.display import show_run, show_runs, show_trial
+from gantune.engine.state import unflatten
+from gantune.engine.stored import restore
 from gantune.errors import GantuneError
 from gantune.loader import load_study, open_study
 from gantune.paths import RunPaths
@@ -148,22 +152,35 @@ def test_tables_and_notes(cases: int, run: Path, tmp_path: Path) -> None:
     fuzz(cases, check, st.one_of(damaged, damaged, notes))
 
 
-@shares(200)
-def test_checkpoints(cases: int, run: Path, tmp_path: Path) -> None:
-    """Weights and their description, also with a seal that fits the damage."""
+@shares(100)
+@pytest.mark.parametrize("kind", ["best", "last"])
+def test_checkpoints(cases: int, kind: str, run: Path, tmp_path: Path) -> None:
+    """Weights and their description, also with seals that fit the damage.
+
+    A generator is made from one, a trial goes on from the other.
+    """
     root = Path(shutil.copytree(run, tmp_path / "run"))
-    best = RunPaths(root).best(0)
-    (meta_file,), (weights_file,) = best.glob("meta-*.json"), best.glob("*.safetensors")
+    folder = RunPaths(root).trial(0) / kind
+    (meta_file,), (weights_file,) = folder.glob("meta-*.json"), folder.glob("*.safetensors")
     meta, weights = json.loads(meta_file.read_text()), weights_file.read_bytes()
     loaded = gantune.load(root)
 
-    def look() -> None:
-        read_checkpoint(best)
+    def generate() -> None:
         loaded.best().generator().sample(2)
+
+    def go_on() -> None:
+        if (checkpoint := read_checkpoint(folder)) is not None:
+            restore(checkpoint, config, state)
+
+    if kind == "last":
+        config, state = TrialConfig.model_validate(meta["config"]), unflatten(load(weights))
+    look = generate if kind == "best" else go_on
+    look()
 
     def check(tree: Any, data: bytes, sealed: bool) -> None:
         if sealed and isinstance(tree, dict):
             tree = {**tree, "sha256": hashlib.sha256(data).hexdigest()}
+            tree.pop("seal", None)
         meta_file.write_text(json.dumps(tree))
         weights_file.write_bytes(data)
         answered(look)
