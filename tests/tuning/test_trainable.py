@@ -1,0 +1,60 @@
+"""What a worker leaves of a trial that fails, and what it reports; Tune itself is not needed."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import make_study
+
+from gantune.config import TrialConfig
+from gantune.errors import UsageError
+from gantune.trial import TrialSpec
+from gantune.tuning.trainable import StudyTrainable
+
+
+def trainable(folder: Path, config: TrialConfig) -> StudyTrainable:
+    spec = TrialSpec(
+        trial_id="t_0",
+        number=0,
+        seed=1,
+        config=config,
+        metric="frechet_distance",
+        goal="minimize",
+        rungs=(),
+        folder=str(folder),
+        threads=1,
+    )
+    return StudyTrainable({"spec": spec.model_dump_json()})
+
+
+@pytest.fixture
+def trial(tmp_path: Path) -> Iterator[StudyTrainable]:
+    """One that goes well if nothing is in its way."""
+    made = trainable(tmp_path, make_study().trial)
+    yield made
+    made.stop()
+
+
+def test_what_an_earlier_attempt_left_is_gone_when_the_next_begins(
+    trial: StudyTrainable, tmp_path: Path
+) -> None:
+    (tmp_path / "error.txt").write_text("Traceback ...\nRuntimeError: out of luck\n")
+    assert trial.train()["records"][0]["epoch"] == 1
+    assert not (tmp_path / "error.txt").exists()
+
+
+def test_a_failed_trial_leaves_its_traceback(tmp_path: Path) -> None:
+    failing = trainable(tmp_path, make_study(trial={"device": "cuda"}).trial)
+    with pytest.raises(UsageError, match="sees no such device"):
+        failing.train()
+    text = (tmp_path / "error.txt").read_text()
+    assert text.startswith("Traceback") and "sees no such device" in text.splitlines()[-1]
+
+
+def test_a_disk_that_fails_is_reported_and_is_no_failure_of_the_trial(
+    trial: StudyTrainable, tmp_path: Path
+) -> None:
+    (tmp_path / "last").write_text("in the way")
+    report = trial.train()
+    assert "last" in report["storage_error"] and report["records"] == []
+    assert not (tmp_path / "error.txt").exists()
