@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from conftest import make_study
 from namespaces import needs_namespaces, two_disks
 
+from gantune.api import silent
 from gantune.errors import UsageError
-from gantune.tuning import remote
+from gantune.tuning import remote, runner
 from gantune.tuning.remote import check_answers
 
 
@@ -47,6 +49,17 @@ def test_a_closed_port_is_refused_at_once() -> None:
         taken.bind(("127.0.0.1", 0))  # bound, and not listening
         with pytest.raises(UsageError, match=r"nothing answers there: .*refused"):
             check_answers(f"127.0.0.1:{taken.getsockname()[1]}")
+
+
+def test_nothing_is_read_or_made_where_no_cluster_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Data sets take minutes to read; the address is wrong at once."""
+    asked = []
+    monkeypatch.setattr(runner, "_make_materials", asked.append)
+    with pytest.raises(UsageError, match="nothing answers there"):
+        runner.run_study(make_study(), silent, runs_dir=tmp_path, address="127.0.0.1:9")
+    assert not asked and not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow
