@@ -217,8 +217,7 @@ def _drive(
         study_file: Where the study came from.
         lost: Why unfinished trials are not taken up again; None: they are.
     """
-    if not paths.storage.exists():
-        check_shared(paths.root.resolve())
+    check_shared(paths)
     with hold_lock(paths.lock), mirrored(paths) as mirror:
         facts = session_facts(study, room.materials, room.begins_with)
         if prior := read_prior(paths):

@@ -114,10 +114,13 @@ def test_a_study_runs_on_two_nodes_of_a_cluster(tmp_path: Path) -> None:
 
 REFUSED = """
     from conftest import make_study
-    try:
-        gantune.run(make_study(), runs_dir=runs, address=cluster.address)
-    except gantune.UsageError as error:
-        print(f"refused: {error}")
+    for name, storage in (("tiny", None), ("other", str(runs / "store"))):
+        try:
+            gantune.run(
+                make_study(), name=name, runs_dir=runs, address=cluster.address, storage=storage
+            )
+        except gantune.UsageError as error:
+            print(f"refused: {error}")
 """
 
 
@@ -136,3 +139,7 @@ def test_a_node_that_does_not_see_the_run_is_named_before_any_trial(tmp_path: Pa
         done.stdout + done.stderr
     )
     assert [path.name for path in (runs / "tiny").iterdir()] == ["study.yaml"]
+    # Nor does it see the folder that was to be the run's store.
+    store = runs / "store" / "other"
+    assert f"refused: {store} is not there on {socket.gethostname()}" in done.stdout
+    assert "--storage /shared" in done.stdout and not list(store.iterdir())
