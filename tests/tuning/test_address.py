@@ -94,7 +94,7 @@ cluster = Cluster(initialize_head=True, head_node_args={{"num_cpus": 1}})
 cluster.add_node(num_cpus=1)
 cluster.wait_for_nodes()
 study = make_study(
-    trial={{"train": {{"epochs": 3, "steps_per_epoch": 400, "batch_size": 8}}}},
+    trial={{"train": {{"epochs": 20, "steps_per_epoch": 400, "batch_size": 8}}}},
     budget={{"trials": 4}}, scheduler={{"name": "none"}}, confirm={{"top": 1, "seeds": 2}},
 )
 run = gantune.run(study, runs_dir=Path({runs!r}), address=cluster.address)
