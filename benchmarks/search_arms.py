@@ -6,10 +6,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple, Protocol
 
-from search_surrogate import Curve
+from search_surrogate import Curve, shortfall
 
 from gantune.api import Silent
 from gantune.checks import search_space
+from gantune.goals import Goal
 from gantune.paths import RunPaths
 from gantune.seeds import trial_seed
 from gantune.space import Parameter, Space, propose
@@ -18,7 +19,7 @@ from gantune.trial import Record, TrialSpec
 from gantune.tuning.conductor import Conductor
 
 WORST = 1e6
-"""What a hand-written script reports of a GAN that is no number any more."""
+"""The shortfall that a hand-written script reports of a GAN that is no number any more."""
 
 
 class Curves(Protocol):
@@ -68,7 +69,7 @@ class Gantune:
         """
         folder.mkdir()
         self.conductor = Conductor(RunPaths(folder), study, Silent())
-        self._metric = study.objective.metric
+        self._goal = study.objective.direction
 
     def ask(self) -> Running | None:
         spec = self.conductor.ask()
@@ -80,7 +81,7 @@ class Gantune:
 
     def tell(self, trial: Running, epoch: int, curve: Curve) -> bool:
         spec: TrialSpec = trial.key
-        record = _record(spec, epoch, curve)
+        record = _record(spec, epoch, curve, self._goal)
         goes_on = self.conductor.observe(spec.number, [record], [], "simulated")
         if not goes_on:
             self.conductor.finish(spec.number, failed=False)
@@ -92,7 +93,7 @@ class Gantune:
             raise self.conductor.fatal
 
 
-def _record(spec: TrialSpec, epoch: int, curve: Curve) -> Record:
+def _record(spec: TrialSpec, epoch: int, curve: Curve, goal: Goal) -> Record:
     best = curve.best(epoch)
     diverged = curve.diverged and epoch == len(curve.objectives)
     return {
@@ -100,8 +101,8 @@ def _record(spec: TrialSpec, epoch: int, curve: Curve) -> Record:
         "number": spec.number,
         "epoch": epoch,
         "wall_s": float(epoch),
-        "objective": curve.objective(epoch),
-        "best_objective": best if best < float("inf") else None,
+        "objective": shortfall(goal, curve.objective(epoch)),
+        "best_objective": shortfall(goal, best) if best < float("inf") else None,
         "rung": spec.rung_at(epoch),
         "verdict": "diverged" if diverged else "healthy",
     }
@@ -131,9 +132,10 @@ class ByHand:
 
         self._space = search_space(study)
         self._metric, self._seed = study.objective.metric, seed
+        self._goal = study.objective.direction
         self._epochs = study.trial.train.epochs
         self._searcher = OptunaSearch(seed=seed)
-        mode = study.objective.direction[:3]
+        mode = self._goal[:3]
         self._searcher.set_search_properties(self._metric, mode, tune_space(self._space))
         self._scheduler = ASHAScheduler(
             max_t=self._epochs, grace_period=grace, reduction_factor=factor
@@ -154,8 +156,9 @@ class ByHand:
         return Running(str(number), values, trial_seed(self._seed, number))
 
     def tell(self, trial: Running, epoch: int, curve: Curve) -> bool:
-        value = curve.objective(epoch)
-        result = {self._metric: WORST if value is None else value, "training_iteration": epoch}
+        lacks = curve.objective(epoch)
+        value = shortfall(self._goal, WORST if lacks is None else lacks)
+        result = {self._metric: value, "training_iteration": epoch}
         handle = SimpleNamespace(trial_id=trial.key)
         if self._scheduler.on_trial_result(None, handle, result) != "STOP":
             self._searcher.on_trial_result(trial.key, result)

@@ -25,7 +25,7 @@ class Search(NamedTuple):
         kind: ``simulated`` or ``trained``.
         arm: Which way of searching.
         seed: Its seed.
-        best: The lowest objective after each epoch.
+        best: The lowest objective after each epoch, as a shortfall.
     """
 
     task: str

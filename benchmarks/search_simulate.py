@@ -77,8 +77,7 @@ def make_arm(task: Task, name: str, seed: int, folder: Path) -> Arm:
     return ByHand(study, seed, *hand_rungs(study)[name])
 
 
-def simulated(task_name: str, name: str, seed: int, surrogate: Surrogate) -> Search:
-    """Runs a search on a surrogate."""
+def _simulated(task_name: str, name: str, seed: int, surrogate: Surrogate) -> Search:
     budget = TASKS[task_name].budget
     with tempfile.TemporaryDirectory() as folder:
         arm = make_arm(TASKS[task_name], name, seed, Path(folder))
@@ -88,13 +87,14 @@ def simulated(task_name: str, name: str, seed: int, surrogate: Surrogate) -> Sea
     return Search(task_name, "simulated", name, seed, best)
 
 
-def all_simulated(reports: Path, done: Callable[[Search], None]) -> list[Search]:
-    """Every search on every task, all seeds."""
-    found = []
-    for task_name, task in TASKS.items():
-        surrogate = Surrogate(task_study(task), read_recorded(reports / f"{task_name}.parquet"))
-        for name in searches(task):
-            for seed in SEEDS:
-                found.append(simulated(task_name, name, seed, surrogate))
-                done(found[-1])
+def simulated(task_name: str, reports: Path, done: Callable[[Search], None]) -> list[Search]:
+    """Every search on the recorded trials of a task, all seeds."""
+    task = TASKS[task_name]
+    study = task_study(task)
+    recorded = read_recorded(reports / f"{task_name}.parquet", study.objective.direction)
+    surrogate, found = Surrogate(study, recorded), []
+    for name in searches(task):
+        for seed in SEEDS:
+            found.append(_simulated(task_name, name, seed, surrogate))
+            done(found[-1])
     return found

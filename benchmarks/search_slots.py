@@ -13,7 +13,7 @@ class Spent(NamedTuple):
     Attributes:
         key: Its arm's name of the trial.
         epoch: Of the trial, from 1.
-        objective: Measured after it; None: nothing.
+        objective: Measured after it, as a shortfall; None: nothing.
     """
 
     key: Any

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from sklearn.ensemble import ExtraTreesRegressor
 
 from gantune.checks import search_space
+from gantune.goals import Goal
 from gantune.space import Parameter, Space
 from gantune.study import Study
 
@@ -29,11 +30,19 @@ INACTIVE = -100.0
 """The coordinate of a parameter that a trial does not have: a tree's first cut is beside it."""
 
 
+def shortfall(goal: Goal, value: float | None) -> float | None:
+    """What is to become small: an objective to be minimized itself, of a share what it lacks of 1.
+
+    It is its own inverse. Searches are compared by ratios of it.
+    """
+    return value if value is None or goal == "minimize" else 1 - value
+
+
 class Curve(NamedTuple):
     """A trial as it was measured.
 
     Attributes:
-        objectives: Of each epoch; a diverged trial has none in its last.
+        objectives: Of each epoch, as shortfalls; a diverged trial has none in its last.
         diverged: Whether it ended so.
     """
 
@@ -63,15 +72,15 @@ class Recorded(NamedTuple):
     machine: str
 
 
-def read_recorded(path: Path) -> Recorded:
-    """Reads what :func:`search_record.write_trials` wrote."""
+def read_recorded(path: Path, goal: Goal) -> Recorded:
+    """Reads what :func:`search_record.write_trials` wrote of trials with such a goal."""
     table = pq.read_table(path)
     searched = table.column_names[2 : table.column_names.index("objective")]
     values, curves = [], []
     for _, group in groupby(table.to_pylist(), lambda row: row["number"]):
         epochs = list(group)
         values.append({name: epochs[0][name] for name in searched if epochs[0][name] is not None})
-        objectives = tuple(row["objective"] for row in epochs)
+        objectives = tuple(shortfall(goal, row["objective"]) for row in epochs)
         curves.append(Curve(objectives, epochs[-1]["verdict"] == "diverged"))
     return Recorded(values, curves, table.schema.metadata[b"machine"].decode())
 
