@@ -16,10 +16,10 @@ from test_cli import call
 import gantune
 from gantune.api import Silent
 from gantune.errors import GantuneError
+from gantune.kept import uri_of
 from gantune.loader import load_study, open_study
 from gantune.lock import hold_lock, is_held
 from gantune.paths import RunPaths
-from gantune.remote import uri_of
 from gantune.report.dashboard import copied_journal
 from gantune.report.optuna_plots import optuna_plots
 from gantune.storage import read_json
