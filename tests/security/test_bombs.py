@@ -164,7 +164,9 @@ def test_a_journal_of_more_than_its_trials_can_tell(root: Path, tmp_path: Path) 
         quick(lambda: copied_journal(run, tmp_path), match)
 
 
-@pytest.mark.parametrize("line", ["{}", "7", '{"op_code": 4, "worker_id": "a", "study_id": []}'])
+@pytest.mark.parametrize(
+    "line", ["{}", "7", '{"op_code": 4, "worker_id": "a", "study_id": []}', "[" * 100_000]
+)
 def test_a_journal_that_optuna_cannot_read(root: Path, tmp_path: Path, line: str) -> None:
     journal, run = RunPaths(root).journal, gantune.load(root)
     journal.write_text(f"{journal.read_text()}{line}\n")
