@@ -15,6 +15,7 @@ from gantune.errors import RunError, UsageError
 from gantune.kept import Mark, open_store, read_kept, read_mark, refuse_others
 from gantune.loader import open_study
 from gantune.lock import hold_lock
+from gantune.ownership import refuse_of_store
 from gantune.paths import RunPaths, refuse_links
 from gantune.records import keep_first, read_table
 from gantune.remote import Remote, address, is_remote, open_remote
@@ -211,10 +212,7 @@ def take_up(uri: str, runs_dir: Path, *, trust: bool) -> Path:
         if kept != remote.uri:
             raise UsageError(f"{remote.uri}: its storage.json names another store, {kept}")
         if open_study(half.study).extensions and not trust:
-            raise UsageError(
-                f"{remote.uri} has extensions: code, that whoever can write to the store has put "
-                "there; if that is you, say --trust"
-            )
+            refuse_of_store(remote.uri)
         half.root.rename(root)
     except OSError as error:
         raise UsageError(f"{remote.uri} cannot be read: {error}") from None
