@@ -2,11 +2,13 @@
 
 import os
 import re
+import shutil
 import sys
 from functools import partial
 from pathlib import Path
 
 import pytest
+from test_cli import TINY
 from typer.testing import CliRunner
 
 import gantune
@@ -17,6 +19,7 @@ from gantune.extensions import MAX_BYTES, read_extension
 from gantune.jobs import pack
 from gantune.loader import load_run_study, load_study
 from gantune.parts.foreign import EXTRA_METRICS, EXTRAS
+from gantune.report.dashboard import copied_journal
 from gantune.tuning.runner import resume_run
 
 SPACES = Path(__file__).parent.parent.parent / "search_spaces"
@@ -195,6 +198,59 @@ def test_commands_run_nothing_of_another_user_unless_told(
     assert isinstance(refused.exception, UsageError) and "--trust" in str(refused.exception)
     assert not (study.parent / "mark").exists()
     assert CliRunner().invoke(app, ["check", str(study), "--trust"]).exit_code == 0
+    assert (study.parent / "mark").exists()
+
+
+METRIC = """
+from gantune import extend
+
+@extend.metric("half", goal="maximize")
+def half(samples):
+    return 0.5
+"""
+
+OPENING = {
+    "list": [],
+    "show": ["run"],
+    "show 0": ["run", "0"],
+    "report": ["run", "--out", "page"],
+    "compare": ["run", "other"],
+    "prune": ["run"],
+    "export": ["run", "--out", "exported"],
+    "export --study": ["run", "--study", "trial.yaml"],
+    "sample": ["run", "--out", "a.png"],
+    "evaluate": ["run", "--samples", "50"],
+}
+"""What looks at a run."""
+
+
+@pytest.mark.parametrize("adds", ["metric", "generator"])
+def test_what_looks_at_a_run_runs_nothing_of_it(
+    study: Path, tmp_path: Path, adds: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if adds == "metric":
+        code = study.parent / "ext" / "mine.py"
+        code.write_text(METRIC + "\n".join(code.read_text().splitlines()[-2:]))
+        study.write_text(f"{TINY}extensions: [ext/mine.py]\n")
+    root = gantune.train(load_study(study, SHORT), tmp_path / "runs" / "run").root
+    forget()
+    (study.parent / "mark").unlink()
+    kept = root / "study.yaml"
+    kept.write_text(kept.read_text().replace(".touch()", ".touch( )"))
+    shutil.copytree(root, tmp_path / "runs" / "other")
+    monkeypatch.chdir(tmp_path)
+    for command, words in OPENING.items():
+        done = CliRunner().invoke(app, [command.split()[0], *words])
+        needs_it = adds == "generator" and command in ("export", "sample", "evaluate")
+        if needs_it or command == "export --study":
+            assert isinstance(done.exception, UsageError), command
+            assert "extension" in str(done.exception), command
+        else:
+            assert done.exit_code == 0, (command, done.exception)
+    copied_journal(gantune.load(root), tmp_path)
+    assert gantune.load(f"file://{root}").best().objective
+    assert not (study.parent / "mark").exists()
+    load_run_study(kept)
     assert (study.parent / "mark").exists()
 
 
