@@ -26,6 +26,7 @@ from gantune.report.optuna_plots import optuna_plots
 from gantune.storage import read_json
 from gantune.tuning.conductor import Conductor
 from gantune.tuning.prior import read_prior
+from gantune.tuning.requests import Requests
 
 
 @pytest.fixture(scope="module")
@@ -194,6 +195,22 @@ def test_a_lock_that_is_large_or_deep(root: Path) -> None:
             assert lock.stat().st_size < 100
             lock.write_text(text)
             quick(take, "is being run by another process")
+
+
+def test_a_request_that_is_none(root: Path) -> None:
+    """The process that drives the run asks again and again."""
+    asked = RunPaths(root).concurrency
+    asked.parent.mkdir()
+    for data, count in ((b"12", 12), (b"999999", 999_999), (b"\xff", None), (b"0", None)):
+        asked.write_bytes(data)
+        assert Requests(RunPaths(root)).concurrency == count
+    asked.write_bytes(b"1" * 100_000_000)
+    began = time.perf_counter()
+    assert Requests(RunPaths(root)).concurrency is None
+    asked.unlink()
+    with pipe(asked):
+        assert Requests(RunPaths(root)).concurrency is None
+    assert time.perf_counter() - began < 1
 
 
 def test_a_journal_of_more_than_its_trials_can_tell(root: Path, tmp_path: Path) -> None:
