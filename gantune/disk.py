@@ -157,8 +157,9 @@ def prune(paths: RunPaths, study: Study, keep_top: int | None, *, keep_last: boo
             keep = keep.model_copy(update={"keep_top": keep_top})
         before = _trial_files(paths)
         freed = thin(paths, list(ends.values()), study, keep, keep_last=keep_last)
-        for path in before - _trial_files(paths) if store else ():
-            store.remote.remove(store.remote.root / path.relative_to(paths.root))
+        if store:
+            for path in before - _trial_files(paths):
+                store.remote.remove(store.remote.root / path.relative_to(paths.root))
         return freed
 
 

@@ -214,10 +214,10 @@ def test_a_bucket_is_told_from_its_own_as_a_folder_is(
     with pytest.raises(UsageError, match="holds other files"):
         send_rest(root)
     assert server.names("mine/tiny") == {"papers/letter"}
-    choose_store(RunPaths(root), server.uri("runs/tiny"))
+    choose_store(RunPaths(root), server.uri("own/tiny"))
     assert send_rest(root)
-    server.system.delete_file("bucket/runs/tiny/mark.json")  # as of a session lost before it
-    assert send_rest(root) and "mark.json" in server.names("runs/tiny")
+    server.system.delete_file("bucket/own/tiny/mark.json")  # as of a session lost before it
+    assert send_rest(root) and "mark.json" in server.names("own/tiny")
     server.stop()
 
 
