@@ -268,14 +268,15 @@ def _report(end: "RunEnd", *, with_page: bool = False) -> None:
     from gantune.analysis.run import load
     from gantune.display import show_run
 
-    show_run(load(end.root), make_console())
+    run = load(end.root)
+    show_run(run, make_console())
     if with_page:
         views.report_at_end(end.root)
     if end.status == "interrupted":
         typer.echo(f"interrupted; go on with: gantune resume {end.root}", err=True)
         raise typer.Exit(INTERRUPTED)
     if end.status == "failed":
-        typer.echo(f"no trial succeeded; see gantune show {end.root} 0", err=True)
+        typer.echo(views.why_failed(run), err=True)
         raise typer.Exit(FAILED)
 
 

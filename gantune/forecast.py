@@ -43,23 +43,37 @@ def _rungs(study: Study, rounds: int) -> str:
 def _budget(study: Study) -> str:
     budget, gpu = study.budget, study.resources.gpu
     parts = [f"{budget.trials} trials"]
-    if not isinstance(study.scheduler, Halving) or study.scheduler.unit == "epochs":
-        parts += [
-            f"at most {budget.trials * study.max_epochs:,} epochs",
-            f"about {expected_epochs(study):,.0f} expected",
-        ]
-    elif study.scheduler.max_seconds:
-        hours = budget.trials * study.scheduler.max_seconds / 3600
-        parts += [f"at most {hours:.2g} hours of training"]
+    factor, unit = _unit(study)
+    most, likely = (factor * v for v in (budget.trials * _longest(study), expected(study)))
+    parts += [f"at most {most:,.3g} {unit}"] if unit == HOURS else [f"at most {most:,.0f} {unit}"]
+    parts += [f"about {likely:,.3g} expected" if unit == HOURS else f"about {likely:,.0f} expected"]
     parts += [f"ends after {budget.epochs:,} epochs of all trials"] if budget.epochs else []
     parts += [f"ends after {budget.hours:g} hours on the clock"] if budget.hours else []
     parts += [f"ends after {budget.gpu_hours:g} GPU-hours"] if budget.gpu_hours and gpu else []
     return f"budget: {', '.join(parts)}"
 
 
-def expected_epochs(study: Study) -> float:
-    """Epochs if each rung lets its share of trials go on."""
-    trials, levels = study.budget.trials, [*study.rungs, study.max_epochs]
+HOURS = "hours of training"
+
+
+def _unit(study: Study) -> tuple[float, str]:
+    """What the budget is told in, and how many of them one of the rungs' units is."""
+    unit = study.scheduler.unit if isinstance(study.scheduler, Halving) else "epochs"
+    if unit == "seconds":
+        return 1 / 3600, HOURS
+    return (images_per_epoch(study.trial), "images") if unit == "images" else (1, "epochs")
+
+
+def _longest(study: Study) -> float:
+    """A trial's length where nothing stops it, in the rungs' unit."""
+    scheduler = study.scheduler
+    in_seconds = scheduler.max_seconds if isinstance(scheduler, Halving) else None
+    return in_seconds or study.max_epochs
+
+
+def expected(study: Study) -> float:
+    """Epochs, or what rungs count, if each rung lets its share of trials go on."""
+    trials, levels = study.budget.trials, [*study.rungs, _longest(study)]
     factor = study.scheduler.reduction_factor if isinstance(study.scheduler, Halving) else 1
     total, before, going = 0.0, 0.0, float(trials)
     for level in levels:

@@ -5,13 +5,16 @@ import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gantune.commands import RunName, RunsDir
 from gantune.errors import GantuneError, UsageError
 from gantune.finding import find_run
+
+if TYPE_CHECKING:
+    from gantune.analysis.run import Run
 
 LOCAL = "127.0.0.1"
 
@@ -39,6 +42,17 @@ def make_report(roots: Sequence[Path], out: Path | None) -> Path:
 
     runs = [load(root) for root in roots]
     return write_report(runs, out or report_folder(runs))
+
+
+def why_failed(run: "Run") -> str:
+    """What to say of a run that has failed."""
+    if not run.trials["status"].isin(["completed", "stopped"]).any():
+        return f"no trial succeeded; see gantune show {run.root} 0"
+    failed = run.trials.loc[run.trials["status"] == "failed", "number"].max()
+    return (
+        f"trial {failed} failed, and with fail_fast that ends the run; see gantune show {run.root} "
+        f"{failed}, or go on with: gantune resume {run.root}"
+    )
 
 
 def report_at_end(root: Path) -> None:

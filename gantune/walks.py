@@ -83,7 +83,9 @@ class Odometer:
         self, name: str, low: float, high: float, *, step: float | None, log: bool
     ) -> float:
         if low < high and step is None:
-            raise UsageError(f"a grid needs a step or choices: {name.removesuffix(RATIO)} has none")
+            named = name.removesuffix(RATIO)
+            instead = "choices" if log else "a step or choices"
+            raise UsageError(f"a grid needs {instead}: {named} is a range")
         count = 1 + round((high - low) / step) if step else 1
         index = self._turn(name, count)
         self._drawn[name] = value = low + (step or 0.0) * index
@@ -125,9 +127,13 @@ def grid(space: Space) -> list[dict[str, Any]]:
     Raises:
         UsageError: A parameter is a range of floats, or there are more than 10,000 combinations.
     """
-    count = _count(space)
-    if count > MAX_GRID:
-        raise UsageError(f"the grid has {count:,} combinations; {MAX_GRID:,} are the most")
+    count, is_all = _count(space)
+    if count > MAX_GRID or not is_all:
+        more = "" if is_all else "more than "
+        raise UsageError(
+            f"the grid has {more}{count:,} combinations; {MAX_GRID:,} are the most: fewer choices, "
+            "larger steps, or sampler: {name: random}"
+        )
     odometer, found = Odometer(), []
     while odometer.goes_on:
         propose(space, odometer)
@@ -135,15 +141,16 @@ def grid(space: Space) -> list[dict[str, Any]]:
     return found
 
 
-def _count(space: Space) -> int:
-    """Combinations: walks what others depend on, and multiplies the rest."""
+def _count(space: Space) -> tuple[int, bool]:
+    """Combinations, and whether these are all: walks what others depend on, multiplies the rest."""
     parents = {path for parameter in space.parameters for path in parameter.spec.when or ()}
-    odometer, count = Odometer({p.key for p in space.parameters if p.path in parents}), 0
-    while odometer.goes_on and count <= MAX_GRID:
+    odometer = Odometer({p.key for p in space.parameters if p.path in parents})
+    count = walked = 0
+    while odometer.goes_on and walked < MAX_GRID:
         propose(space, odometer)
-        count += odometer.others
+        count, walked = count + odometer.others, walked + 1
         odometer.rewind()
-    return count
+    return count, not odometer.goes_on
 
 
 def _activating(parameter: Parameter, by_path: Mapping[str, Parameter]) -> dict[str, Any]:

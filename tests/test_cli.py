@@ -352,14 +352,15 @@ def test_while_a_study_runs(tiny: Path, running: "subprocess.Popen[str]") -> Non
     assert call("stop", "tiny", cwd=tiny.parent).returncode == 2
 
 
-@pytest.mark.long
+@pytest.mark.slow
+@pytest.mark.usefixtures("standing_ray")
 def test_a_warm_start_is_kept_when_the_earlier_run_is_gone(tiny: Path) -> None:
     runs = tiny.parent / "runs"
-    assert call("run", "tiny.yaml", "--name", "earlier", cwd=tiny.parent).returncode == 0
+    assert within("run", "tiny.yaml", "--name", "earlier", cwd=tiny.parent).returncode == 0
     options = [*sets(["sampler.startup_trials=2", "trial.seed=1"]), "--warm-start"]
 
     def refused(*arguments: object) -> str:
-        done = call("run", "tiny.yaml", "--name", "new", *arguments, cwd=tiny.parent)
+        done = within("run", "tiny.yaml", "--name", "new", *arguments, cwd=tiny.parent)
         assert done.returncode == 2 and not (runs / "new").exists()
         return done.stderr
 
@@ -371,17 +372,17 @@ def test_a_warm_start_is_kept_when_the_earlier_run_is_gone(tiny: Path) -> None:
     assert "no warm start: frechet_distance of runs/earlier" in refused(*options, "earlier")
     info.write_text(noted)
 
-    done = call("run", "tiny.yaml", "--name", "new", *options, "runs/earlier", cwd=tiny.parent)
+    done = within("run", "tiny.yaml", "--name", "new", *options, "runs/earlier", cwd=tiny.parent)
     assert done.returncode == 0 and "warm start: 4 trials of earlier\n" in done.stderr
     shutil.rmtree(runs / "earlier")
-    assert call("resume", "new", "--trials", "+2", cwd=tiny.parent).returncode == 0
+    assert within("resume", "new", "--trials", "+2", cwd=tiny.parent).returncode == 0
     run = gantune.load(runs / "new")
     assert list(run.trials["number"]) == list(range(6))
     for session in run.info["sessions"]:
         noted_start = session["warm_start"]
         assert (noted_start["run"], noted_start["trials"]) == ("earlier", 4)
         assert noted_start["features"] == digest
-    assert "warm start: 4 trials of earlier\n" in call("show", "new", cwd=tiny.parent).stdout
+    assert "warm start: 4 trials of earlier\n" in within("show", "new", cwd=tiny.parent).stdout
 
 
 @pytest.mark.slow
@@ -469,3 +470,22 @@ def test_a_time_budget_ends_a_run_cleanly(tiny: Path) -> None:
     assert set(run.trials["stopped_by"].dropna()) <= {"budget", "asha"}
     assert "budget" in set(run.trials["stopped_by"])
     assert not (run.trials["status"] == "running").any()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("standing_ray")
+def test_a_run_is_given_more_epochs_hours_and_what_confirms_it(tiny: Path) -> None:
+    options = sets(["budget.epochs=6", "budget.hours=1", "scheduler={name: none}"])
+    assert within("run", "tiny.yaml", *options, cwd=tiny.parent).returncode == 0
+    run = gantune.load(tiny.parent / "runs" / "tiny")
+    before = len(run.epochs)  # an epoch of a trial's last report may be one too many
+    assert 6 <= before < 16
+    more = ("--epochs", f"{before + 1}", "--time-budget", "2h", "--confirm", "1x2")
+    done = within("resume", "tiny", *more, cwd=tiny.parent)
+    assert done.returncode == 0, done.stderr
+    run = gantune.load(run.root)
+    searched = ~run.epochs["number"].isin(run.repeats["number"])
+    assert before < searched.sum() and run.study.budget.epochs == before + 1
+    assert run.study.budget.hours is not None and run.study.budget.hours > 2
+    # The best and the base trial, twice each, to their full length.
+    assert len(run.repeats) == 4 and set(run.repeats["epochs"]) == {4}

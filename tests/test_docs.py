@@ -116,3 +116,20 @@ def test_the_rungs_in_the_manual_are_those_that_check_prints() -> None:
     heads = ("length: ", "rungs in", "budget: ")
     lines = [line for line in out.getvalue().splitlines() if line.startswith(heads)]
     assert len(lines) == 3 and "\n   ".join(lines) in text
+
+
+def test_every_test_that_reliability_names_is_there_and_said_to_be_long_where_it_is() -> None:
+    named = 0
+    for line in (ROOT / "docs" / "reliability.md").read_text().splitlines():
+        source = ""
+        for file, name in re.findall(r"`([\w/]+\.py)?(?:::(\w+))?`", line):
+            if file:
+                (path,) = [p for p in ROOT.glob("tests/**/*.py") if str(p).endswith(f"/{file}")]
+                source = path.read_text()
+            if name:
+                above, found, _ = source.partition(f"\ndef {name}(")
+                assert found, name
+                decorators = above.rpartition("\n\n")[2].splitlines()
+                assert "@pytest.mark.long" not in decorators or "(long)" in line, name
+                named += 1
+    assert named > 40

@@ -18,11 +18,13 @@ from gantune.engine.data import load_dataset
 from gantune.engine.draws import Draws, Noise, draw_epoch
 from gantune.engine.engine import trainable
 from gantune.engine.epoch import run_epoch
+from gantune.engine.memory import keep_to_share, memory_errors
 from gantune.engine.networks import DISCRIMINATORS, GENERATORS
 from gantune.engine.optim import functional_update, in_place_update, make_rates, new_player
 from gantune.engine.setup import hyper_part, rate_factors, solo_nets, solo_updates
 from gantune.engine.state import map_state
 from gantune.engine.summary import summarise
+from gantune.errors import DeviceMemoryError
 from gantune.host import Host
 from gantune.parts.data import ImageFolder
 from gantune.sources.folder import ImageFiles
@@ -33,6 +35,20 @@ pytestmark = pytest.mark.gpu
 CUDA = torch.device("cuda")
 FIRST = 3
 """Rounds in which two devices have not yet drifted apart."""
+
+
+def test_a_share_of_the_memory_is_all_that_a_trial_gets(tmp_path: Path) -> None:
+    sharing = spec(tmp_path, base(), gpu=0.25)
+    keep_to_share(sharing, CUDA)
+    total = torch.cuda.get_device_properties(0).total_memory
+    try:
+        with (
+            pytest.raises(DeviceMemoryError, match=r"raise resources\.gpu"),
+            memory_errors(sharing),
+        ):
+            torch.empty(total // 3, dtype=torch.uint8, device=CUDA)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
 
 
 class Moved:

@@ -1,4 +1,4 @@
-"""Every shipped study: it is valid, says what it asks, and its trials train."""
+"""Every shipped study: it is valid, says what it asks and found, and its trials train."""
 
 import io
 from pathlib import Path
@@ -14,7 +14,8 @@ from gantune.display import show_study
 from gantune.document import read_document
 
 FOLDER = Path(__file__).parent.parent / "search_spaces"
-STUDIES = sorted(FOLDER.rglob("*.yaml"))
+EXAMPLES = FOLDER.parent / "examples"
+STUDIES = sorted([*FOLDER.rglob("*.yaml"), *EXAMPLES.glob("*.yaml")])
 
 USUAL = ("lr_beta", "stacked_mnist", "user_extension")
 """Whose trials `make test` trains, too; those of all are for `make test-long`."""
@@ -58,6 +59,8 @@ def test_it_is_valid_and_says_what_it_asks(
     first, header = text.splitlines()[0], text.partition("\nname:")[0]
     assert first.startswith("# ") and first.endswith("?"), "the first line is the question"
     assert "\n# Budget: " in header and "\n# Found" in header
+    # A study that nobody has run is an example.
+    assert (path.parent == EXAMPLES) == ("nothing yet" in header)
     study = gantune.load_study(path, overrides(path, replacements))
     assert study.name == path.stem and study.description and study.search
     shown = io.StringIO()

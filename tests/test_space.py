@@ -264,10 +264,38 @@ def test_a_grid_has_every_combination_once_and_knows_of_conditions() -> None:
 @pytest.mark.parametrize(
     ("search", "message"),
     [
-        ({"optimizer.generator.lr": {"uniform": [0, 0.1]}}, "optimizer.generator.lr has none"),
+        ({"optimizer.generator.lr": {"uniform": [0, 0.1]}}, "optimizer.generator.lr is a range"),
+        ({"optimizer.generator.lr": {"log_uniform": [1e-5, 1e-2]}}, "needs choices"),
         (
             {f"optimizer.{p}.lr": {"int": [1, 1000]} for p in ("generator", "discriminator")},
-            "1,000,000 combinations; 10,000 are the most",
+            "1,000,000 combinations; 10,000 are the most: fewer choices",
+        ),
+        (
+            {"optimizer.generator.lr": {"int": [1, 73]}, "train.d_steps": {"int": [1, 137]}},
+            "10,001 combinations",
+        ),
+        (
+            {
+                "penalty.name": {"choice": ["none", "r1"]},
+                "penalty.weight": {"int": [1, 100], "when": {"penalty.name": "r1"}},
+                "optimizer.generator.lr": {"int": [1, 20_000]},
+            },
+            "2,020,000 combinations",
+        ),
+        (
+            {
+                "generator.latent_dim": {"choice": list(range(1, 121))},
+                "train.d_steps": {"choice": list(range(1, 101))},
+                "optimizer.generator.beta1": {
+                    "choice": [0.0, 0.5],
+                    "when": {"generator.latent_dim": 1},
+                },
+                "optimizer.discriminator.beta1": {
+                    "choice": [0.0, 0.5],
+                    "when": {"train.d_steps": 1},
+                },
+            },
+            r"the grid has more than 10,\d\d\d combinations",
         ),
     ],
 )

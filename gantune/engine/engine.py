@@ -25,6 +25,7 @@ from gantune.engine.epoch import run_epoch
 from gantune.engine.forms import Nets, Static
 from gantune.engine.judge import JUDGED, Judge
 from gantune.engine.materials import Materials
+from gantune.engine.memory import keep_to_share
 from gantune.engine.networks import build_discriminator, build_generator
 from gantune.engine.networks.base import Network
 from gantune.engine.setup import (
@@ -114,6 +115,7 @@ class Engine:
 
     def open(self, spec: TrialSpec) -> Lane:
         """Makes a lane of a trial that begins."""
+        keep_to_share(spec, self.device)
         config = spec.config
         generator = build_generator(config, self._shape)
         discriminator = build_discriminator(config, self._shape)

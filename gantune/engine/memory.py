@@ -1,4 +1,4 @@
-"""A device without memory left: the trial's end, with what to change."""
+"""A device's memory: a trial's share of it, and its end, with what to change, when none is left."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,6 +7,20 @@ import torch
 
 from gantune.errors import DeviceMemoryError
 from gantune.trial import TrialSpec
+
+_OUT_OF_MEMORY = ("out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
+"""What CUDA and its libraries say where PyTorch has no error of its own for it: above all where the
+other trials on a device have left too little to begin with."""
+
+
+def keep_to_share(spec: TrialSpec, device: torch.device) -> None:
+    """Holds a trial that shares a GPU to its share of the memory: 0.25 of it with ``gpu: 0.25``.
+
+    Who takes more is then out of memory itself, and not its neighbours. PyTorch counts what it
+    allocates, not what CUDA takes for each process.
+    """
+    if device.type == "cuda" and 0 < spec.gpu < 1:
+        torch.cuda.set_per_process_memory_fraction(spec.gpu)
 
 
 @contextmanager
@@ -18,7 +32,9 @@ def memory_errors(spec: TrialSpec) -> Iterator[None]:
     """
     try:
         yield
-    except torch.OutOfMemoryError as error:
+    except RuntimeError as error:  # torch.OutOfMemoryError is one
+        if not any(words in str(error) for words in _OUT_OF_MEMORY):
+            raise
         raise DeviceMemoryError(_hint(spec)) from error
 
 

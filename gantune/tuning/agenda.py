@@ -3,7 +3,6 @@
 import optuna
 
 from gantune.space import Space
-from gantune.strategy import AshaPromotion
 from gantune.study import Study
 from gantune.tuning import journal
 from gantune.tuning.clock import Clock
@@ -92,5 +91,5 @@ class Agenda:
     @property
     def follows_what_runs(self) -> bool:
         """Whether trials may be due when what runs has got further, or has ended."""
-        follows = self._study.confirm or isinstance(self._study.scheduler, AshaPromotion)
+        follows = self._study.confirm or self._judge.lets_wait
         return bool(follows) and not self.is_search_over

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
+from gantune.checks import within_grid
 from gantune.document import dotted
 from gantune.errors import UsageError
 from gantune.paths import RunPaths
@@ -64,9 +65,15 @@ def extended(study: Study, paths: RunPaths, extension: Extension) -> Study:
     if extension.hours is not None:
         changes["hours"] = _hours_until_now(paths) + extension.hours
     confirm = study.confirm if extension.confirm is None else _more(study, extension.confirm)
-    return study.model_copy(
-        update={"budget": budget.model_copy(update=changes), "confirm": confirm}
+    larger = within_grid(
+        study.model_copy(update={"budget": budget.model_copy(update=changes), "confirm": confirm})
     )
+    if extension.trials is not None and larger.budget.trials <= budget.trials:
+        raise UsageError(
+            f"--trials {extension.trials} is no more: the grid has {budget.trials} combinations, "
+            "and the budget has them all"
+        )
+    return larger
 
 
 def _more(study: Study, text: str) -> Confirm:
@@ -114,7 +121,7 @@ def refuse_changed(paths: RunPaths, study: Study) -> None:
         f"  {path}: {before.get(path, 'not there')} -> {after.get(path, 'not there')}"
         for path in dict.fromkeys([*before, *after])
         if before.get(path) != after.get(path)
-        and not path.startswith(("budget.", "confirm.", "stall_timeout"))
+        and path.partition(".")[0] not in ("budget", "confirm", "stall_timeout")
         and (path in before or path.startswith("search."))
     ]
     if changed:
@@ -128,8 +135,17 @@ def refuse_changed(paths: RunPaths, study: Study) -> None:
 
 
 def dumped(study: Study) -> dict[str, Any]:
-    """A study as it is noted with each session."""
-    return study.model_dump(mode="json", exclude_none=True)
+    """A study as it is noted with each session, with what is not set."""
+    return {**study.model_dump(mode="json"), "objective": objective_tree(study)}
+
+
+def objective_tree(study: Study) -> Any:
+    """Metrics and goals, also those that a metric has by itself.
+
+    Whoever opens the run does not run its extensions, and may not know their metrics.
+    """
+    aims = [{"metric": aim.metric, "goal": aim.direction} for aim in study.objective.both]
+    return aims if len(aims) > 1 else aims[0]
 
 
 def _texts(tree: dict[str, Any]) -> dict[str, str]:

@@ -10,24 +10,15 @@ from gantune.config import TrialConfig
 from gantune.diagnosis.context import context_of
 from gantune.diagnosis.verdicts import Verdict, diagnose
 from gantune.pace import Pace, pace_of
-from gantune.strategy import AshaPromotion, Halving
 from gantune.study import Study, with_values
 from gantune.trial import Record, ends_by_verdict
 from gantune.tuning.ledger import Ledger
 from gantune.tuning.outcome import Outcome
-from gantune.tuning.promotion import Promotions
-from gantune.tuning.rungs import Rungs
+from gantune.tuning.schedulers import rule_of
 from gantune.tuning.told import Told, told_at_rung, told_of
 
 TURNED_AWAY = Outcome("stopped", "asha")
 """A trial that was not among the best of its rung."""
-
-
-def _rungs_of(study: Study) -> Rungs | Promotions:
-    scheduler = study.scheduler
-    factor = scheduler.reduction_factor if isinstance(scheduler, Halving) else 2
-    make = Promotions if isinstance(scheduler, AshaPromotion) else Rungs
-    return make(study.rungs, factor)
 
 
 class Judge:
@@ -46,7 +37,7 @@ class Judge:
         """
         self.outcomes: dict[int, Outcome] = {}
         self._study, self._ledger, self._ranking = study, ledger, study.ranking
-        self._rungs = _rungs_of(study)
+        self._rungs = rule_of(study)
         self._paces: dict[int, Pace] = {}
 
     def hear(self, number: int, index: int) -> None:
@@ -74,6 +65,11 @@ class Judge:
             self._rungs.leave(number)
             return Outcome("stopped", "verdict")
         return None if all(stays) or number in self.waiting else TURNED_AWAY
+
+    @property
+    def lets_wait(self) -> bool:
+        """Whether trials wait at rungs, and may go on when others have come by."""
+        return self._rungs.lets_wait
 
     @property
     def waiting(self) -> Collection[int]:

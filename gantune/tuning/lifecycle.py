@@ -20,7 +20,7 @@ from gantune.runinfo import RunStatus, end_session, read_info
 from gantune.storage import write_atomically
 from gantune.study import Study
 from gantune.tuning.conductor import Conductor
-from gantune.tuning.extension import dumped
+from gantune.tuning.extension import dumped, objective_tree
 from gantune.tuning.observer import Observer
 from gantune.tuning.prior import Prior
 from gantune.tuning.store import choose_store
@@ -130,10 +130,7 @@ def rewrite_study(paths: RunPaths, study: Study) -> None:
 
 def _text(study: Study) -> str:
     tree = study.model_dump(mode="json", exclude_none=True)
-    # Whoever opens the run does not run its extensions, and may not know their metrics.
-    aims = [{"metric": aim.metric, "goal": aim.direction} for aim in study.objective.both]
-    tree["objective"] = aims if len(aims) > 1 else aims[0]
-    return write_document(tree)
+    return write_document({**tree, "objective": objective_tree(study)})
 
 
 def finish_run(conductor: Conductor, root: Path) -> RunEnd:

@@ -19,6 +19,8 @@ class Promotions:
     or from a table. Keyed by our trial numbers.
     """
 
+    lets_wait = True
+
     def __init__(self, levels: Sequence[float], factor: int) -> None:
         """Makes empty rungs.
 

@@ -9,8 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 from gantune.errors import UsageError
+from gantune.kept import uri_of
+from gantune.paths import RunPaths
 from gantune.tuning.cluster import ray_environment
 
 if TYPE_CHECKING:
@@ -105,8 +108,22 @@ def _check_port(address: str) -> None:
         raise UsageError(f"--address {address}: nothing answers there: {reason}") from None
 
 
-def check_shared(root: Path) -> None:
-    """Raises UsageError where a node of the cluster does not see the run's directory.
+def check_shared(paths: RunPaths) -> None:
+    """Raises UsageError where a node of the cluster does not see what all of them have to.
+
+    The run's directory, or the folder that is its store; object stores are seen from everywhere.
+    """
+    uri = uri_of(paths.storage)
+    if uri is None:
+        _check_seen(paths.root.resolve(), "--runs-dir")
+    elif uri.startswith("file:"):
+        folder = Path(unquote(urlsplit(uri).path))
+        folder.mkdir(parents=True, exist_ok=True)
+        _check_seen(folder, "--storage")
+
+
+def _check_seen(root: Path, option: str) -> None:
+    """Raises UsageError where a node of the cluster does not see a directory.
 
     A trial goes on from its ``last`` on whatever node it is put on next: all of them have to see
     the same files. They look for one that was never there before: a directory of the same name on
@@ -119,7 +136,7 @@ def check_shared(root: Path) -> None:
     if len(nodes) == 1:
         return  # this one
     sees = ray.remote(num_cpus=0)(_sees).options
-    sign = root / f".sign-{uuid.uuid4().hex}"
+    sign = root / f".sign-{uuid.uuid4().hex}.tmp"
     sign.touch()
     try:
         strategies = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in nodes]
@@ -133,7 +150,7 @@ def check_shared(root: Path) -> None:
     if blind:
         raise UsageError(
             f"{root} is not there on {', '.join(blind)}: on several nodes a run needs a directory "
-            "that all of them see (NFS or the like): --runs-dir /shared/runs"
+            f"that all of them see (NFS or the like): {option} /shared/runs"
         )
 
 

@@ -20,6 +20,8 @@ class Rungs:
     a record that comes again changes nothing. Keyed by our trial numbers.
     """
 
+    lets_wait = False
+
     def __init__(self, levels: Sequence[float], factor: int) -> None:
         """Makes empty rungs.
 

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from gantune.checks import within_grid
 from gantune.errors import MemoryKillError, UsageError
 from gantune.loader import load_run_study
 from gantune.lock import hold_lock
@@ -84,11 +83,11 @@ def run_study(
     if uri:
         check_store(uri)
     try:
-        with _prepared(study, concurrency, address) as (slots, materials):
+        with _prepared(study, concurrency, address) as room:
             if warm:
-                warm.check_measured(study, paths.root, materials)
+                warm.check_measured(study, paths.root, room.materials)
             create_run(paths, study, warm.prior if warm else None, uri)
-            return _drive(paths, study, materials, slots, progress, study_file)
+            return _drive(paths, study, room, progress, study_file)
     except MemoryKillError as error:
         warnings.warn(str(error), stacklevel=2)
         return _go_on(paths, study, progress, concurrency, address)
@@ -128,11 +127,10 @@ def resume_run(
     with hold_lock(paths.lock):  # refuse at once, before Ray takes its time
         refuse_changed(paths, study)
         if extension != NO_EXTENSION:
-            study = within_grid(extended(study, paths, extension))
-            rewrite_study(paths, study)
+            study = extended(study, paths, extension)
     try:
-        with _prepared(study, concurrency, address) as (slots, materials):
-            return _drive(paths, study, materials, slots, progress, None)
+        with _prepared(study, concurrency, address) as room:
+            return _drive(paths, study, room, progress, None)
     except MemoryKillError as error:
         warnings.warn(str(error), stacklevel=2)
         return _go_on(paths, study, progress, concurrency, address)
@@ -155,8 +153,8 @@ def _go_on(
         lost = OUT_OF_MEMORY if attempts > study.max_failures else None
         before = _recorded(paths)
         try:
-            with _prepared(study, concurrency, address) as (slots, materials):
-                return _drive(paths, study, materials, slots, progress, None, lost)
+            with _prepared(study, concurrency, address) as room:
+                return _drive(paths, study, room, progress, None, lost)
         except MemoryKillError:
             attempts = 1 if lost or _recorded(paths) > before else attempts + 1
 
@@ -165,17 +163,34 @@ def _recorded(paths: RunPaths) -> int:
     return int(read_table(paths.table("epochs")).num_rows)
 
 
+class _Room(NamedTuple):
+    """Where trials run.
+
+    Attributes:
+        slots: Trials that Ray can hold at once.
+        begins_with: Of them, until another terminal asks for others.
+        materials: What trials share.
+    """
+
+    slots: int
+    begins_with: int
+    materials: "Materials"
+
+
 @contextmanager
-def _prepared(
-    study: Study, concurrency: int | None, address: str | None
-) -> "Iterator[tuple[int, Materials]]":
+def _prepared(study: Study, concurrency: int | None, address: str | None) -> Iterator[_Room]:
     """Ray, how many trials it holds at once, and what they all share."""
+    if address:
+        with joined_ray(address):  # where nobody answers nothing else is begun
+            slots = count_slots(study)
+            yield _Room(slots, min(slots, concurrency or slots), _make_materials(study))
+        return
     with ThreadPoolExecutor(1) as pool:
         # Ray's start is mostly waiting; importing torch and reading the data go on meanwhile.
         materials = pool.submit(_make_materials, study)
-        with joined_ray(address) if address else local_ray():
+        with local_ray():
             slots = count_slots(study)
-            yield min(slots, concurrency or slots), materials.result()
+            yield _Room(slots, min(slots, concurrency or slots), materials.result())
 
 
 def _make_materials(study: Study) -> "Materials":
@@ -187,8 +202,7 @@ def _make_materials(study: Study) -> "Materials":
 def _drive(
     paths: RunPaths,
     study: Study,
-    materials: "Materials",
-    slots: int,
+    room: _Room,
     progress: MakeProgress,
     study_file: Path | None,
     lost: str | None = None,
@@ -198,19 +212,18 @@ def _drive(
     Args:
         paths: The run's.
         study: Its study.
-        materials: What its trials share.
-        slots: Trials at once.
+        room: Where its trials run.
         progress: Makes what shows the run.
         study_file: Where the study came from.
         lost: Why unfinished trials are not taken up again; None: they are.
     """
-    if not paths.storage.exists():
-        check_shared(paths.root.resolve())
+    check_shared(paths)
     with hold_lock(paths.lock), mirrored(paths) as mirror:
-        facts = session_facts(study, materials, slots)
+        facts = session_facts(study, room.materials, room.begins_with)
         if prior := read_prior(paths):
             facts["warm_start"] = prior.facts
         refuse_other_features(paths, facts)
+        rewrite_study(paths, study)  # nothing refuses it any more: it may have grown
         begin_session(paths.info, study_file, facts)
         for request in paths.control.glob("*") if paths.control.is_dir() else ():
             request.unlink()
@@ -221,15 +234,15 @@ def _drive(
                 if lost:
                     conductor.give_up_unfinished(lost)
                 if conductor.remaining:
-                    _fit(conductor, materials, slots)
+                    _fit(conductor, room)
                 while conductor.has_lost:
-                    _fit(conductor, materials, slots)
+                    _fit(conductor, room)
         end = finish_run(conductor, paths.root)
         mirror.finish()
         return end
 
 
-def _fit(conductor: Conductor, materials: "Materials", slots: int) -> None:
+def _fit(conductor: Conductor, room: _Room) -> None:
     """Lets Ray Tune run the conductor's trials."""
     from ray import tune
     from ray.exceptions import OutOfMemoryError
@@ -244,18 +257,18 @@ def _fit(conductor: Conductor, materials: "Materials", slots: int) -> None:
     logging.getLogger("ray.tune.execution.experiment_state").setLevel(logging.CRITICAL)
     study = conductor.study
     trainable = tune.with_resources(
-        tune.with_parameters(StudyTrainable, materials=materials),
+        tune.with_parameters(StudyTrainable, materials=room.materials),
         {"cpu": study.resources.cpu, "gpu": study.resources.gpu},
     )
     session = len(list(conductor.paths.ray.glob("session-*"))) + 1
     tuner = tune.Tuner(
         trainable,
         tune_config=tune.TuneConfig(
-            search_alg=StudySearcher(conductor),
+            search_alg=StudySearcher(conductor, room.begins_with),
             scheduler=StudyScheduler(conductor),
             num_samples=-1,  # until the searcher has no more
             # It is also how far Tune asks ahead: more than the slots would ask with less known.
-            max_concurrent_trials=slots,
+            max_concurrent_trials=room.slots,
             reuse_actors=True,
         ),
         run_config=tune.RunConfig(

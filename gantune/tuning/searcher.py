@@ -10,14 +10,20 @@ from gantune.tuning.conductor import Conductor
 class StudySearcher(Searcher):
     """Proposes the conductor's trials. Ray's trial ids are known here and nowhere else."""
 
-    def __init__(self, conductor: Conductor) -> None:
+    def __init__(self, conductor: Conductor, concurrency: int) -> None:
+        """Makes a searcher that has proposed nothing.
+
+        Args:
+            conductor: Whose trials they are.
+            concurrency: So many at once, until another terminal asks for others.
+        """
         super().__init__()
-        self._conductor = conductor
+        self._conductor, self._concurrency = conductor, concurrency
         self._numbers: dict[str, int] = {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        limit = self._conductor.requests.concurrency
-        if limit is not None and len(self._numbers) >= limit:
+        limit = self._conductor.requests.concurrency or self._concurrency
+        if len(self._numbers) >= limit:
             return None  # Tune asks again when something has happened
         spec = self._conductor.ask()
         if spec is None:

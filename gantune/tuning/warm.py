@@ -24,7 +24,7 @@ from gantune.objectives import metrics_of
 from gantune.pace import equal_length, pace_of
 from gantune.space import Space, propose
 from gantune.starts import Given, same
-from gantune.strategy import Asha, Gp
+from gantune.strategy import Gp, Halving
 from gantune.study import Study, with_values
 from gantune.trial import Record
 from gantune.tuning.prior import Prior, PriorTrial
@@ -160,7 +160,7 @@ def _refuse_unlike(study: Study, source: Run) -> None:
 
 def _length(study: Study) -> str:
     """What says how long a trial is; epochs and images are one scale, seconds another."""
-    if isinstance(study.scheduler, Asha) and study.scheduler.max_seconds:
+    if isinstance(study.scheduler, Halving) and study.scheduler.max_seconds:
         return f"{study.scheduler.max_seconds:g} seconds"
     return "their epochs"
 

@@ -111,6 +111,7 @@ def test_a_killed_driver_is_resumed_on_the_same_cluster(tmp_path: Path) -> None:
 DIES_WHILE_ASKED = """
 import threading, time
 import ray
+from gantune.paths import RunPaths
 from gantune.tuning import remote
 
 ray.init(cluster.address, log_to_driver=False)
@@ -137,7 +138,7 @@ def kill():
 remote._sees = sees
 killer = threading.Thread(target=kill)
 killer.start()
-remote.check_shared(runs)
+remote.check_shared(RunPaths(runs))
 killer.join()
 assert begun.exists() and not list(runs.glob(".sign-*"))
 print("done")

@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from conftest import make_study
 from namespaces import needs_namespaces, two_disks
 
+from gantune.api import silent
 from gantune.errors import UsageError
-from gantune.tuning import remote
+from gantune.tuning import remote, runner
 from gantune.tuning.remote import check_answers
 
 
@@ -49,6 +51,17 @@ def test_a_closed_port_is_refused_at_once() -> None:
             check_answers(f"127.0.0.1:{taken.getsockname()[1]}")
 
 
+def test_nothing_is_read_or_made_where_no_cluster_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Data sets take minutes to read; the address is wrong at once."""
+    asked = []
+    monkeypatch.setattr(runner, "_make_materials", asked.append)
+    with pytest.raises(UsageError, match="nothing answers there"):
+        runner.run_study(make_study(), silent, runs_dir=tmp_path, address="127.0.0.1:9")
+    assert not asked and not list(tmp_path.iterdir())
+
+
 @pytest.mark.slow
 def test_who_never_answers_is_given_up_in_time(
     silent_port: int, monkeypatch: pytest.MonkeyPatch
@@ -81,7 +94,7 @@ cluster = Cluster(initialize_head=True, head_node_args={{"num_cpus": 1}})
 cluster.add_node(num_cpus=1)
 cluster.wait_for_nodes()
 study = make_study(
-    trial={{"train": {{"epochs": 3, "steps_per_epoch": 400, "batch_size": 8}}}},
+    trial={{"train": {{"epochs": 20, "steps_per_epoch": 400, "batch_size": 8}}}},
     budget={{"trials": 4}}, scheduler={{"name": "none"}}, confirm={{"top": 1, "seeds": 2}},
 )
 run = gantune.run(study, runs_dir=Path({runs!r}), address=cluster.address)
@@ -101,10 +114,13 @@ def test_a_study_runs_on_two_nodes_of_a_cluster(tmp_path: Path) -> None:
 
 REFUSED = """
     from conftest import make_study
-    try:
-        gantune.run(make_study(), runs_dir=runs, address=cluster.address)
-    except gantune.UsageError as error:
-        print(f"refused: {error}")
+    for name, storage in (("tiny", None), ("other", str(runs / "store"))):
+        try:
+            gantune.run(
+                make_study(), name=name, runs_dir=runs, address=cluster.address, storage=storage
+            )
+        except gantune.UsageError as error:
+            print(f"refused: {error}")
 """
 
 
@@ -123,3 +139,7 @@ def test_a_node_that_does_not_see_the_run_is_named_before_any_trial(tmp_path: Pa
         done.stdout + done.stderr
     )
     assert [path.name for path in (runs / "tiny").iterdir()] == ["study.yaml"]
+    # Nor does it see the folder that was to be the run's store.
+    store = runs / "store" / "other"
+    assert f"refused: {store} is not there on {socket.gethostname()}" in done.stdout
+    assert "--storage /shared" in done.stdout and not list(store.iterdir())

@@ -9,16 +9,21 @@ from conftest import make_study
 from optuna.trial import TrialState
 from toy import ToyHost
 
+import gantune
 from gantune.api import Silent
 from gantune.commands import change_concurrency
 from gantune.errors import ConfigError
+from gantune.forecast import forecast
 from gantune.pace import pace_of
 from gantune.paths import RunPaths
 from gantune.runinfo import begin_session, end_session, read_info
 from gantune.study import Study, with_values
 from gantune.tuning.clock import Clock, seconds_before
 from gantune.tuning.conductor import Conductor
+from gantune.tuning.lifecycle import create_run, finish_run
 from gantune.tuning.local import drive
+from gantune.tuning.stopper import RunStopper
+from gantune.views import why_failed
 
 LENGTH = {"train": {"epochs": 12, "steps_per_epoch": 2, "batch_size": 8}}
 IMAGES = {"unit": "images", "grace_epochs": 2, "reduction_factor": 2}
@@ -165,8 +170,8 @@ def test_concurrency_changes_while_a_run_goes_on(tmp_path: Path) -> None:
 
     paths = RunPaths(tmp_path)
     conductor = Conductor(paths, make_study(budget={"trials": 6}), Silent())
-    searcher = StudySearcher(conductor)
-    assert [searcher.suggest(str(n)) is None for n in range(2)] == [False, False]
+    searcher = StudySearcher(conductor, 2)
+    assert [searcher.suggest(str(n)) is None for n in range(3)] == [False, False, True]
     change_concurrency(tmp_path, 1)
     assert searcher.suggest("2") is None
     change_concurrency(tmp_path, 3)
@@ -175,3 +180,66 @@ def test_concurrency_changes_while_a_run_goes_on(tmp_path: Path) -> None:
     searcher.on_trial_complete("0", error=True)
     assert searcher.suggest("5") is not None
     conductor.close()
+
+
+@pytest.mark.parametrize("fail_fast", [True, False])
+def test_with_fail_fast_a_failed_trial_ends_the_run(tmp_path: Path, fail_fast: bool) -> None:
+    paths = RunPaths(tmp_path / "run")
+    plan = make_study(trial=LENGTH, scheduler={"name": "none"}, fail_fast=fail_fast)
+    create_run(paths, plan)
+    begin_session(paths.info, None, {})
+    conductor, host = Conductor(paths, plan, Silent()), ToyHost(at_once=12)
+    first, second = conductor.ask(), conductor.ask()
+    assert first and second
+    host.open(first)
+    progress = host.advance(0, 12, 0)
+    assert not conductor.observe(0, progress.records, progress.steps, "w")
+    conductor.finish(0, failed=False)
+    conductor.finish(1, failed=True)
+    assert RunStopper(conductor).stop_all() == fail_fast
+    end = finish_run(conductor, paths.root)
+    assert end.status == ("failed" if fail_fast else "finished")
+    said = why_failed(gantune.load(paths.root))
+    assert said.startswith("trial 1 failed, and with fail_fast that ends the run") and (
+        "gantune resume" in said
+    )
+    # What it has left is for the next session.
+    again = Conductor(paths, plan, Silent())
+    assert again.ask() is not None
+    again.close()
+
+
+@pytest.mark.parametrize(
+    ("sections", "line"),
+    [
+        ({"scheduler": {"name": "none"}}, "4 trials, at most 48 epochs, about 48 expected"),
+        # Four to epoch 2, two to 4, one to 8, half of one to 12.
+        (
+            {"scheduler": {"grace_epochs": 2, "reduction_factor": 2}},
+            "4 trials, at most 48 epochs, about 18 expected",
+        ),
+        ({"scheduler": IMAGES}, "4 trials, at most 768 images, about 288 expected"),
+        # 4 x 20, 2 x 20, 1 x 40 and half of 20 seconds.
+        (
+            {"scheduler": SECONDS},
+            "4 trials, at most 0.111 hours of training, about 0.0472 expected",
+        ),
+        (
+            {"budget": {"trials": 4, "epochs": 1000, "hours": 2}, "scheduler": {"name": "none"}},
+            "48 expected, ends after 1,000 epochs of all trials, ends after 2 hours on the clock",
+        ),
+        (
+            {"budget": {"trials": 4, "gpu_hours": 3}, "resources": {"gpu": 0.5}},
+            "ends after 3 GPU-hours",
+        ),
+        (
+            {"confirm": {"top": 2, "seeds": 5}, "start": None},
+            "confirm: the best 2 and the base trial again with 5 fresh seeds each, 15 trials, "
+            "at most 180 epochs, not part of the budget",
+        ),
+        ({"constraints": ["coverage >= 0.5"]}, "the best trial has coverage >= 0.5"),
+    ],
+)
+def test_what_a_study_would_use_is_told_before(sections: dict[str, Any], line: str) -> None:
+    told = list(forecast(make_study(trial=LENGTH, **sections)))
+    assert any(line in said for said in told), told

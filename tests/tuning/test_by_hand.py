@@ -45,7 +45,7 @@ class End(NamedTuple):
 def ends_by_hand(run: gantune.Run) -> dict[int, End]:
     """Goes through the records in order of their arrival and decides about each trial."""
     study, scheduler = run.study, run.study.scheduler
-    sign = 1 if study.objective.goal == "minimize" else -1
+    sign = 1 if study.objective.both[0].goal == "minimize" else -1
     levels, full = levels_by_hand(study)
     seen: dict[float, list[float]] = {level: [] for level in levels}
     before: dict[int, float] = {}
@@ -126,18 +126,25 @@ UNITS: dict[str, dict[str, Any]] = {
             "reduction_factor": 2,
         },
     },
+    "two objectives": {
+        "objective": [
+            {"metric": "frechet_distance", "goal": "minimize"},
+            {"metric": "coverage", "goal": "maximize"},
+        ],
+        "scheduler": {"grace_epochs": 1, "reduction_factor": 2},
+    },
 }
 
 
 def run_toys(root: Path, unit: str, seed: int) -> None:
     """A study of two slots that crashes now and then; its records arrive one by one."""
     rng = random.Random(seed)
+    either = {"objective": {"metric": rng.choice(["frechet_distance", "coverage"])}}
     plan = make_study(
         trial=LENGTH,
-        objective={"metric": rng.choice(["frechet_distance", "coverage"])},
         sampler={"name": "random", "seed": seed},
         budget={"trials": 12},
-        **UNITS[unit],
+        **either | UNITS[unit],
     )
     create_run(RunPaths(root), plan)
     crasher = Crasher(rng, average=rng.choice([30, 100]))
@@ -226,6 +233,20 @@ def test_each_fault_is_found(
 
 
 # Real trials on a real Ray.
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("standing_ray")
+def test_every_decision_on_ray_is_that_of_the_rule(tmp_path: Path) -> None:
+    plan = make_study(
+        trial={"train": {"epochs": 9, "steps_per_epoch": 3, "batch_size": 8}},
+        scheduler={"grace_epochs": 1, "reduction_factor": 3},
+        budget={"trials": 12},
+    )
+    run = gantune.run(plan, runs_dir=tmp_path)
+    ended = check_decisions(run.root)
+    assert {way.status for way in ended.values()} >= {"completed", "stopped"}
+
 
 DIGITS = """\
 name: digits

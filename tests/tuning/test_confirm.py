@@ -211,7 +211,7 @@ def test_what_cannot_be_confirmed_is_said_before(changes: dict[str, Any], messag
     ("asked", "message"),
     [
         ("3", "write 3x5"),
-        ("2x1", "seeds: 1 tells nothing|no more"),
+        ("2x1", "is no more: the run has 2x3"),
         ("2x3", "is no more: the run has 2x3"),
         ("1x9", "is no more"),
     ],
@@ -219,3 +219,8 @@ def test_what_cannot_be_confirmed_is_said_before(changes: dict[str, Any], messag
 def test_less_to_confirm_is_refused(tmp_path: Path, asked: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         extended(with_base(), RunPaths(tmp_path), Extension(confirm=asked))
+
+
+def test_one_seed_is_refused_on_the_command_line_too(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--confirm 2x1: seeds: 1 tells nothing of the spread"):
+        extended(make_study(), RunPaths(tmp_path), Extension(confirm="2x1"))

@@ -9,12 +9,15 @@ import pytest
 from conftest import make_study
 from test_replay import run_to_its_end, study, tables
 
+from gantune.api import silent
 from gantune.errors import UsageError
 from gantune.loader import open_study
 from gantune.paths import RunPaths
 from gantune.runinfo import begin_session, end_session
+from gantune.study import Study
 from gantune.tuning.extension import Extension, dumped, extended, parse_hours, refuse_changed
 from gantune.tuning.lifecycle import create_run, rewrite_study
+from gantune.tuning.runner import resume_run
 
 
 @pytest.mark.slow
@@ -83,12 +86,19 @@ def test_hours_count_from_now(tmp_path: Path) -> None:
     assert hours == pytest.approx(1.1, abs=0.01)
 
 
+TRAIN = {"epochs": 4, "steps_per_epoch": 2, "batch_size": 8}
+
+
 @pytest.mark.parametrize(
     ("sections", "path"),
     [
         ({"search": {"optimizer.generator.lr": {"log_uniform": [1e-5, 1e-3]}}}, "search.optimizer"),
         ({"objective": {"metric": "coverage"}}, "objective.metric"),
         ({"trial": {"train": {"epochs": 5, "steps_per_epoch": 2}}}, "trial.train.epochs"),
+        # What was not set before.
+        ({"trial": {"train": TRAIN | {"ema": 0.9}}}, r"trial\.train\.ema: null -> 0\.9"),
+        ({"trial_seed": 7}, "trial_seed: null -> 7"),
+        ({"start": None}, r"start: \[\] -> null"),
     ],
 )
 def test_a_study_that_was_changed_is_refused_with_the_difference(
@@ -104,3 +114,33 @@ def test_a_study_that_was_changed_is_refused_with_the_difference(
     with pytest.raises(UsageError, match=path) as refusal:
         refuse_changed(paths, make_study(**sections))
     assert "->" in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("address", "plan", "message"),
+    [
+        (None, make_study(trial_seed=7), "is not what the run was made with"),
+        ("127.0.0.1:9", make_study(), "nothing answers there"),
+    ],
+)
+def test_a_refused_resume_has_extended_nothing(
+    tmp_path: Path, address: str | None, plan: Study, message: str
+) -> None:
+    """Else a second `--trials +5` would be ten more."""
+    paths = RunPaths(tmp_path / "run")
+    create_run(paths, make_study())
+    begin_session(paths.info, None, {"study": dumped(make_study())})
+    rewrite_study(paths, plan)
+    with pytest.raises(UsageError, match=message):
+        resume_run(paths.root, silent, address=address, extension=Extension(trials="+5"))
+    assert open_study(paths.study).budget.trials == 4
+
+
+def test_a_grid_that_is_used_up_is_not_extended(tmp_path: Path) -> None:
+    search = {"optimizer.generator.beta1": {"choice": [0.0, 0.5, 0.9]}}
+    plan = make_study(search=search, sampler={"name": "grid"}, budget={"trials": 2})
+    paths = RunPaths(tmp_path)
+    assert extended(plan, paths, Extension(trials="+5")).budget.trials == 3
+    whole = plan.model_copy(update={"budget": plan.budget.model_copy(update={"trials": 3})})
+    with pytest.raises(UsageError, match=r"--trials \+5 is no more: the grid has 3 combinations"):
+        extended(whole, paths, Extension(trials="+5"))

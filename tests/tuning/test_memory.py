@@ -3,8 +3,11 @@
 from pathlib import Path
 
 import pytest
+import torch
+from test_host import base, spec
 
 import gantune
+from gantune.engine.memory import keep_to_share, memory_errors
 from gantune.errors import DeviceMemoryError
 from gantune.loader import load_study
 from gantune.paths import RunPaths
@@ -61,6 +64,37 @@ def study_file(tmp_path: Path) -> Path:
     (tmp_path / "hungry.py").write_text(HUNGRY.replace("ATTEMPTS", repr(str(attempts))))
     (tmp_path / "hungry.yaml").write_text(STUDY)
     return tmp_path / "hungry.yaml"
+
+
+@pytest.mark.parametrize(
+    ("error", "is_memory"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"), True),
+        (RuntimeError("CUDA error: out of memory"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`"), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), True),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
+    ],
+)
+def test_what_cuda_and_its_libraries_say(
+    tmp_path: Path, error: RuntimeError, is_memory: bool
+) -> None:
+    expected = DeviceMemoryError if is_memory else type(error)
+    with pytest.raises(expected), memory_errors(spec(tmp_path, base())):
+        raise error
+
+
+@pytest.mark.parametrize(
+    ("device", "gpu", "share"), [("cuda", 0.25, [0.25]), ("cuda", 1, []), ("cpu", 0.25, [])]
+)
+def test_a_share_of_a_gpu_is_a_share_of_its_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str, gpu: float, share: list[float]
+) -> None:
+    """There is no GPU: what PyTorch is told."""
+    told: list[float] = []
+    monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", told.append)
+    keep_to_share(spec(tmp_path, base(), gpu=gpu), torch.device(device))
+    assert told == share
 
 
 def test_without_ray_it_is_the_message(study_file: Path, tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Studies on a real Ray: what is decided, told and kept."""
 
 import os
+import threading
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from optuna.trial import TrialState
 import gantune
 from gantune.api import Silent, silent
 from gantune.columns import TIMES
+from gantune.commands import change_concurrency
 from gantune.host import Host
 from gantune.paths import RunPaths
 from gantune.records import read_table
@@ -139,26 +142,25 @@ def test_trials_end_by_their_verdict_as_without_ray(tmp_path: Path) -> None:
     assert all(len(told[n].intermediate_values) >= 4 for n in ended["number"])
 
 
-def test_the_decisions_are_those_of_a_recomputation_by_hand(tmp_path: Path) -> None:
+def test_more_trials_at_once_can_be_asked_for_than_it_began_with(tmp_path: Path) -> None:
     study = make_study(
-        trial={"train": {"epochs": 9, "steps_per_epoch": 3, "batch_size": 8}},
-        scheduler={"grace_epochs": 1, "reduction_factor": 3},
-        budget={"trials": 12},
+        trial={"train": {"epochs": 30, "steps_per_epoch": 400, "batch_size": 8}},
+        budget={"trials": 3},
+        scheduler={"name": "none"},
     )
-    run = gantune.run(study, runs_dir=tmp_path)
-    seen: dict[int, list[float]] = {1: [], 3: []}
-    stopped = {}
-    for row in run.epochs.sort_values("seq").to_dict("records"):
-        if row["epoch"] in seen:
-            values = seen[row["epoch"]]
-            values.append(row["best_objective"])
-            place = sorted(values).index(row["best_objective"])
-            if place >= max(1, len(values) // 3):
-                stopped[row["number"]] = row["epoch"]
-    ended = run.trials.set_index("number")
-    for number, trial in ended.iterrows():
-        expected = ("stopped", stopped[number]) if number in stopped else ("completed", 9)
-        assert (trial["status"], trial["epochs"]) == expected
+    paths = RunPaths(tmp_path / study.name)
+
+    def ask() -> None:
+        while not list(paths.root.glob("epochs/*.arrow")):
+            time.sleep(0.1)
+        change_concurrency(paths.root, 2)
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    run = gantune.run(study, runs_dir=tmp_path, concurrency=1)
+    asking.join()
+    assert run.trials["worker"].nunique() == 2
+    assert (run.trials["epochs"] == 30).all()
 
 
 @pytest.mark.long

@@ -1,11 +1,15 @@
 """Rungs by hand, and their properties."""
 
 import math
+from typing import Any, get_args
 
 import pytest
+from conftest import make_study
 
 from gantune.goals import Ranking, Standing
+from gantune.strategy import Scheduler
 from gantune.tuning.rungs import Rungs
+from gantune.tuning.schedulers import SCHEDULERS, Rule
 
 
 def place(value: float | None, sign: int = 1) -> Standing:
@@ -64,3 +68,16 @@ def test_what_misses_a_constraint_is_behind_everything_that_meets_it() -> None:
     assert rungs.observe(0, 1, Standing(misses=True, value=1.0))  # the first goes on
     assert rungs.observe(1, 1, Standing(misses=False, value=9.0))
     assert not rungs.observe(2, 1, Standing(misses=True, value=0.5))
+
+
+def test_every_scheduler_of_a_study_has_its_rule() -> None:
+    """One is added by its options and one entry."""
+    (union, *_) = get_args(Scheduler)
+    options = {get_args(member)[0] for member in get_args(union)}
+    assert set(SCHEDULERS) == options
+    waits = {kind.model_fields["name"].default for kind in options if rule(kind).lets_wait}
+    assert waits == {"asha_promotion"}
+
+
+def rule(options: type[Any]) -> Rule:
+    return SCHEDULERS[options](options(), make_study())

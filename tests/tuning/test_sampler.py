@@ -1,17 +1,23 @@
 """Suggestions are a function of (seed, number, history)."""
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
 from conftest import make_study
 from optuna.trial import TrialState
 
+from gantune.api import Silent
 from gantune.checks import search_space
 from gantune.pace import Pace
+from gantune.paths import RunPaths
+from gantune.seeds import derive_seed
 from gantune.space import propose
 from gantune.strategy import Gp, GridSearch, Qmc, RandomSearch, Sampler, Tpe
 from gantune.study import Study
+from gantune.tuning.conductor import Conductor
 from gantune.tuning.prior import Continued
 from gantune.tuning.sampler import Seeded
 from gantune.tuning.told import Told, told_at_rung, told_of
@@ -208,3 +214,36 @@ def test_what_a_rung_sees_and_what_optuna_is_told_at_the_end() -> None:
     assert told_at_rung(study, records, pace) == told_of(study, records, pace)._replace(
         way={1: 3.0, 2: 9.0}
     )
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+def test_the_model_keeps_away_from_trials_that_still_run(tmp_path: Path) -> None:
+    """Optuna's own TPE with and without constant liar, in the same history."""
+    sampler = {"name": "tpe", "seed": 3, "startup_trials": 4}
+    plan = make_study(search=SEARCH, sampler=sampler, budget={"trials": 20})
+    conductor = Conductor(RunPaths(tmp_path), plan, Silent())
+    for number in range(8):
+        assert conductor.ask() is not None
+        conductor.optuna.tell(number, abs(number - 3.5))
+    for _ in range(3):  # these go on
+        assert conductor.ask() is not None
+    history, asked = conductor.optuna.get_trials()[:-1], conductor.optuna.get_trials()[-1]
+    assert [trial.state for trial in history[8:]] == [TrialState.RUNNING] * 2
+    conductor.close()
+
+    def drawn(constant_liar: bool) -> dict[str, Any]:
+        reference = optuna.create_study(
+            sampler=optuna.samplers.TPESampler(
+                seed=derive_seed("sampler", 3, 10, "") % 2**32,
+                n_startup_trials=4,
+                multivariate=True,
+                constant_liar=constant_liar,
+            )
+        )
+        reference.add_trials(history)
+        trial = reference.ask()
+        propose(search_space(plan), trial)
+        return dict(trial.params)
+
+    assert asked.params == drawn(constant_liar=True)
+    assert asked.params != drawn(constant_liar=False)
