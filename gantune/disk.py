@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 from gantune.checkpoints import remove_checkpoint
 from gantune.goals import front
+from gantune.kept import open_store
 from gantune.lock import hold_lock
 from gantune.paths import RunPaths, refuse_links
 from gantune.records import read_table
-from gantune.remote import open_remote, uri_of
 from gantune.study import Checkpoints, Study
 
 EndRow = Mapping[str, Any]
@@ -145,10 +145,11 @@ def prune(paths: RunPaths, study: Study, keep_top: int | None, *, keep_last: boo
         keep_last: Whether completed ones among them can be trained on.
 
     Raises:
-        UsageError: A process drives the run, or a link leads out of it.
+        UsageError: A process drives the run, a link leads out of it, or its store is not its own.
     """
     refuse_links(paths)
     with hold_lock(paths.lock):
+        store = open_store(paths) if paths.storage.exists() else None
         rows = read_table(paths.table("trials")).to_pylist()
         ends = {row["number"]: row for row in rows if row["status"] != "running"}
         keep = study.checkpoint
@@ -156,10 +157,9 @@ def prune(paths: RunPaths, study: Study, keep_top: int | None, *, keep_last: boo
             keep = keep.model_copy(update={"keep_top": keep_top})
         before = _trial_files(paths)
         freed = thin(paths, list(ends.values()), study, keep, keep_last=keep_last)
-        if uri := uri_of(paths.storage):
-            remote = open_remote(uri, root=paths.root)
+        if store:
             for path in before - _trial_files(paths):
-                remote.remove(path)
+                store.remote.remove(store.remote.root / path.relative_to(paths.root))
         return freed
 
 

@@ -17,7 +17,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, ValidationError, ValidationInfo
 
 from gantune.errors import UsageError
-from gantune.ownership import refuse_of_others
+from gantune.ownership import refuse_of_others, refuse_of_store
 from gantune.parts.base import Options
 from gantune.parts.foreign import EXTRA_METRICS, EXTRAS, UNLOADED, Extra, ExtraMetric
 
@@ -96,18 +96,23 @@ def activate(extension: Extension) -> None:
     _install(_parts() | _added[source])
 
 
-def activate_kept(extensions: Iterable[Extension], file: Path, *, trust: bool) -> None:
+def activate_kept(
+    extensions: Iterable[Extension], file: Path, store: str | None, *, trust: bool
+) -> None:
     """Activates extensions whose text a run keeps.
 
     Args:
         extensions: Of its study.
         file: The run's study file.
-        trust: Whether it may be another user's.
+        store: The URI of a run that is in a store, whose file here is only a copy.
+        trust: Whether it may be another user's, or a store's.
 
     Raises:
-        UsageError: It is another user's, or an extension fails.
+        UsageError: It is another user's or a store's, or an extension fails.
     """
     for extension in extensions:
+        if not trust and store is not None:
+            refuse_of_store(store)
         if not trust:
             refuse_of_others(file)
         activate(extension)

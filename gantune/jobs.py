@@ -11,7 +11,8 @@ import typer
 
 from gantune.document import read_document
 from gantune.errors import GantuneError, UsageError
-from gantune.options import Storage
+from gantune.options import Storage, Trust
+from gantune.ownership import refuse_of_others
 from gantune.paths import run_paths
 from gantune.views import WithReport
 
@@ -53,13 +54,14 @@ def submit(
     detach: Annotated[
         bool, typer.Option("--detach", help="Do not follow: say how to, and end.")
     ] = False,
+    trust: Trust = False,
     report: WithReport = True,
 ) -> None:
     """Run a study as a job of a Ray cluster: follow its log, fetch its report."""
     if not runs_dir.is_absolute():
         raise UsageError(f"--runs-dir {runs_dir}: the whole path, as the cluster's nodes see it")
     with tempfile.TemporaryDirectory() as folder:
-        upload = pack(study, Path(folder))
+        upload = pack(study, Path(folder), trust=trust)
         root = run_paths(runs_dir, name or upload.name).root
         command = ["python", "-m", "gantune", "run", upload.study.as_posix(), "--address", "auto"]
         command += ["--runs-dir", str(runs_dir), "--name", root.name, "--no-report"]
@@ -112,32 +114,36 @@ def _how_to(head: "Head", job: str, root: Path) -> str:
     )
 
 
-def pack(study: Path, folder: Path) -> Upload:
+def pack(study: Path, folder: Path, *, trust: bool = False) -> Upload:
     """Copies a study file and its extensions, and nothing else.
 
-    The study is checked on the cluster, which has its data.
+    The study is checked on the cluster, which has its data. Whose the files were is not seen there:
+    the copies are the job's user's.
 
     Args:
         study: The file.
         folder: An empty one.
+        trust: Whether extensions may be in another user's file or folder.
 
     Raises:
         ConfigError: The file is not YAML.
-        UsageError: It, or an extension, cannot be read, or cannot be found there as it is here.
+        UsageError: It, or an extension, cannot be read, or cannot be found there as it is here, or
+            is another user's.
     """
     tree = read_document(study).value
     if not isinstance(tree, dict) or not isinstance(tree.get("name"), str):
         raise UsageError(f"{study} is no study: it has no name")
     named = tree.get("extensions")
-    files = [study.name]
-    for item in named if isinstance(named, list) else []:
-        if not isinstance(item, str):
-            continue  # its text is in the study
+    extensions = named if isinstance(named, list) else []
+    # Others are texts in the study.
+    files = [item for item in extensions if isinstance(item, str)]
+    for item in files:
         if PurePosixPath(item).is_absolute():
             raise UsageError(f"extensions: {item}: write it relative to the study file")
-        files.append(item)
     here = study.parent.resolve()
-    paths = [Path(os.path.normpath(here / file)) for file in files]
+    paths = [Path(os.path.normpath(here / file)) for file in (study.name, *files)]
+    for path in (study, *paths) if extensions and not trust else ():
+        refuse_of_others(path)
     base = Path(os.path.commonpath([path.parent for path in paths]))
     for path in paths:
         target = folder / path.relative_to(base)

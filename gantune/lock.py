@@ -12,6 +12,9 @@ from typing import TextIO
 
 from gantune.errors import UsageError
 
+MAX_BYTES = 1000
+"""Of a lock's text: a host's name and a number."""
+
 
 @contextmanager
 def hold_lock(path: Path) -> Iterator[None]:
@@ -48,9 +51,10 @@ def _take(file: TextIO) -> bool:
 
 def _holder(path: Path) -> str:
     try:
-        who = json.loads(path.read_text(encoding="utf-8"))
+        with open(path, "rb") as file:
+            who = json.loads(file.read(MAX_BYTES))
         return f"process {who['pid']} on {who['host']}"
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return "another process"
 
 

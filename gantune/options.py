@@ -34,5 +34,6 @@ Storage = Annotated[
 ]
 
 Trust = Annotated[
-    bool, typer.Option("--trust", help="Run extensions that are in another user's directory.")
+    bool,
+    typer.Option("--trust", help="Run extensions from another user's directory, or from a store."),
 ]

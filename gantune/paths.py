@@ -147,7 +147,9 @@ def refuse_linked(folder: Path, root: Path) -> None:
 def _folders(paths: RunPaths) -> Iterator[Path]:
     """Folders that a run writes into; Ray's own are made anew with each session."""
     yield from (paths.table(name) for name in ("epochs", "trials", "steps"))
-    yield from (paths.ray, paths.root / "tensorboard")
+    yield paths.ray
+    events = paths.root / "tensorboard"
+    yield from (events, *(path for path in events.rglob("*") if path.is_dir()))
     for folder in paths.root.glob("t*/[0-9][0-9][0-9][0-9][0-9]*"):
         yield folder
         yield from (folder / name for name in ("best", "last", "samples"))

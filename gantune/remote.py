@@ -16,10 +16,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ValidationError
-
 from gantune.errors import GantuneError, UsageError
-from gantune.storage import cache_dir, read_json, write_atomically
+from gantune.storage import MAX_BYTES, cache_dir, is_temporary, write_atomically
 from gantune.study import NAME_PATTERN
 
 _T = TypeVar("_T")
@@ -155,19 +153,35 @@ class Remote:
         found = patiently(lambda: list(self._files(self._there(folder))))
         return [folder / info.base_name for info in found]
 
-    def read(self, path: Path) -> bytes | None:
-        """A file as it is in the store; None where there is none.
+    def names(self) -> list[str]:
+        """What is in the run's folder in the store, files and folders; none that is half written.
 
         Raises:
             OSError: The store cannot be read.
         """
+        from pyarrow.fs import FileSelector
+
+        own = FileSelector(self._folder, allow_not_found=True)
+        found = patiently(lambda: self._system.get_file_info(own))
+        return [info.base_name for info in found if not is_temporary(info.base_name)]
+
+    def read(self, path: Path) -> bytes | None:
+        """A small file as it is in the store; None where there is none.
+
+        Raises:
+            OSError: The store cannot be read.
+            GantuneError: The file is larger than any that is parsed as a whole.
+        """
 
         def read() -> bytes:
             with self._system.open_input_stream(self._there(path)) as stream:
-                return bytes(stream.read())
+                return bytes(stream.read(MAX_BYTES + 1))
 
         with suppress(FileNotFoundError):
-            return patiently(read)
+            if len(data := patiently(read)) > MAX_BYTES:
+                name = f"{self.uri}: {path.name}"
+                raise GantuneError(f"{name} is damaged: it is larger than {MAX_BYTES:,} bytes")
+            return data
         return None
 
     def send(self, path: Path, data: bytes | None = None) -> None:
@@ -236,35 +250,14 @@ def patiently(do: Callable[[], _T]) -> _T:
         wait = min(2 * wait, 8.0)
 
 
-class Kept(BaseModel):
-    """Which store keeps a run, and the sessions that have written there."""
-
-    uri: str
-    sessions: list[str]
-
-
-def read_kept(storage: Path) -> Kept:
-    """Reads a run's ``storage.json``.
+def address(uri: str) -> str:
+    """What people call a run in a store: its URI without keys and options.
 
     Raises:
-        GantuneError: It is damaged.
+        ValueError: It is no URI.
     """
-    try:
-        return Kept.model_validate(read_json(storage))
-    except ValidationError as error:
-        raise GantuneError(f"{storage} is damaged: {error.errors()[0]['msg']}") from None
-
-
-def uri_of(storage: Path) -> str | None:
-    """The URI under which a store keeps a run; None for one that stays where it is.
-
-    Args:
-        storage: The run's ``storage.json``.
-
-    Raises:
-        GantuneError: It is damaged.
-    """
-    return read_kept(storage).uri if storage.exists() else None
+    parts = urlsplit(uri)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
 
 
 def open_remote(uri: str, use: str = "runs", root: Path | None = None) -> Remote:
@@ -284,8 +277,7 @@ def open_remote(uri: str, use: str = "runs", root: Path | None = None) -> Remote
     import pyarrow as pa
     from pyarrow.fs import FileSystem
 
-    parts = urlsplit(uri)
-    known = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
+    known = address(uri)
     name = known.rpartition("/")[2]
     try:
         system, folder = FileSystem.from_uri(uri)
@@ -295,5 +287,5 @@ def open_remote(uri: str, use: str = "runs", root: Path | None = None) -> Remote
     if not re.fullmatch(NAME_PATTERN, name) or "/" not in folder.strip("/"):
         raise UsageError(f"{known} names no run: it ends in the run's name, BUCKET/FOLDER/NAME")
     # Two stores can have a run of the same name.
-    key = hashlib.sha256(f"{known}?{parts.query}".encode()).hexdigest()[:16]
+    key = hashlib.sha256(f"{known}?{urlsplit(uri).query}".encode()).hexdigest()[:16]
     return Remote(known, root or cache_dir() / use / key / name, system, folder.rstrip("/"))

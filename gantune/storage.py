@@ -39,6 +39,11 @@ def write_atomically(path: Path, data: bytes) -> None:
     sync_folder(path.parent)
 
 
+def is_temporary(name: str) -> bool:
+    """Whether a file is called as :func:`write_atomically` calls what a crash leaves behind."""
+    return name.startswith(".") and name.endswith(".tmp")
+
+
 def sync_folder(folder: Path) -> None:
     """Makes names in a folder survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)

@@ -22,14 +22,16 @@ def trial_as_study(
         run: The run.
         number: The trial.
         overrides: ``PATH=VALUE`` texts, as for :func:`gantune.load_study`.
-        trust: Whether extensions of the run are run where it is another user's.
+        trust: Whether extensions of the run are run where it is another user's, or in a store.
 
     Raises:
-        UsageError: There is no such trial, or the run has extensions and is another user's.
+        UsageError: There is no such trial, or the run has extensions and is another user's, or in a
+            store.
         ConfigError: With the overrides it is not valid.
     """
     run.require_trial(number)
-    activate_kept(run.study.extensions, RunPaths(run.root).study, trust=trust)
+    store = run.remote.uri if run.remote else None
+    activate_kept(run.study.extensions, RunPaths(run.root).study, store, trust=trust)
     # As opened, an extension's parts are only as written.
     base = TrialConfig.model_validate(run.study.trial.model_dump())
     config = with_values(base, run.parameters(number))

@@ -30,6 +30,7 @@ class BestTrial:
         checkpoint: The safetensors file with its generator at that epoch.
         study_file: Of its run.
         extensions: Of its run's study.
+        store: The URI of its run, where that is in a store.
     """
 
     number: int
@@ -42,6 +43,7 @@ class BestTrial:
     checkpoint: Path
     study_file: Path = field(repr=False)
     extensions: tuple[Extension, ...] = field(default=(), repr=False)
+    store: str | None = field(default=None, repr=False)
 
     def generator(self, *, trust: bool = False) -> "Generator":
         """Its generator as a ``torch.nn.Module`` in eval mode, on the CPU.
@@ -49,14 +51,14 @@ class BestTrial:
         Runs the extensions of the run's study, if the generator is one of theirs.
 
         Args:
-            trust: Whether to do so where the run is another user's.
+            trust: Whether to do so where the run is another user's, or in a store.
 
         Raises:
-            UsageError: It is another user's, or an extension fails.
+            UsageError: It is another user's or in a store, or an extension fails.
             CheckpointError: The checkpoint is damaged, or does not know its sample shape.
         """
         if isinstance(self.config.generator, Unloaded):
-            activate_kept(self.extensions, self.study_file, trust=trust)
+            activate_kept(self.extensions, self.study_file, self.store, trust=trust)
         return self.stored_generator()
 
     def stored_generator(self) -> "Generator":
@@ -85,6 +87,7 @@ def best_of(
     parameters: dict[str, Any],
     study_file: Path,
     extensions: tuple[Extension, ...],
+    store: str | None,
 ) -> BestTrial:
     """A trial as the description beside its checkpoint says.
 
@@ -94,6 +97,7 @@ def best_of(
         parameters: Searched paths and their values.
         study_file: Of its run.
         extensions: Of its run's study.
+        store: The URI of its run, where that is in a store.
 
     Raises:
         CheckpointError: The description is damaged.
@@ -113,6 +117,7 @@ def best_of(
             checkpoint=checkpoint.path,
             study_file=study_file,
             extensions=extensions,
+            store=store,
         )
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         message = f"the description beside {checkpoint.path} is damaged: {error}"

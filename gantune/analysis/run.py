@@ -196,8 +196,14 @@ class Run:
                 f"theirs (checkpoint.keep_top); it can be trained again: "
                 f"`gantune train {self.place} --trial {number}`"
             )
-        parameters, study = self.parameters(number), self.study
-        return best_of(checkpoint, number, parameters, self._paths.study, study.extensions)
+        return best_of(
+            checkpoint,
+            number,
+            self.parameters(number),
+            self._paths.study,
+            self.study.extensions,
+            self.remote.uri if self.remote else None,
+        )
 
     def parameters(self, number: int) -> dict[str, Any]:
         """A trial's searched paths and their values."""

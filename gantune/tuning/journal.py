@@ -26,7 +26,7 @@ _STATES = {
 }
 
 
-UNREADABLE = (KeyError, IndexError, TypeError, ValueError, AttributeError, AssertionError)
+UNREADABLE = (LookupError, TypeError, ValueError, AttributeError, AssertionError, RecursionError)
 """What Optuna raises on entries that are JSON and no history."""
 
 

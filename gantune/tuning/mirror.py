@@ -15,9 +15,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel
-
 from gantune.errors import GantuneError, RunError
+from gantune.kept import Mark
 from gantune.paths import RunPaths
 from gantune.records import count_rows, segments
 from gantune.remote import Remote
@@ -37,30 +36,6 @@ Key = tuple[int, int, int]
 
 NEVER: Key = (0, 0, 0)
 """Of a file as it is in the store: no file here is that."""
-
-
-class Mark(BaseModel):
-    """What a session has sent, and that it goes on.
-
-    Attributes:
-        session: Names it.
-        host: Where its driver runs.
-        pid: The driver's process.
-        is_open: Whether it goes on.
-        beat: Another number each time.
-        every_s: Seconds to the next.
-        journal: Bytes of the journal.
-        rows: Rows of each table.
-    """
-
-    session: str
-    host: str
-    pid: int
-    is_open: bool
-    beat: int
-    every_s: float
-    journal: int
-    rows: dict[str, int]
 
 
 class _Moment(NamedTuple):
@@ -265,7 +240,8 @@ class Mirror:
     def _own_files(self) -> dict[Path, Key]:
         """What else of the run the driver has written, or has taken over from workers."""
         paths = self._paths
-        alone = [paths.study, paths.info, paths.warm_start, paths.storage]
+        # By the first of them a run is known that is lost before its first mark.
+        alone = [paths.storage, paths.study, paths.info, paths.warm_start]
         events = sorted((paths.root / "tensorboard").rglob("*"))
         ended = [path for number in sorted(self._ended) for path in _files(paths.trial(number))]
         return _keys([*alone, *(path for path in events if path.is_file()), *ended])

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from gantune.errors import UsageError
+from gantune.kept import uri_of
 from gantune.paths import RunPaths
-from gantune.remote import uri_of
 from gantune.tuning.cluster import ray_environment
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def _check_seen(root: Path, option: str) -> None:
     if len(nodes) == 1:
         return  # this one
     sees = ray.remote(num_cpus=0)(_sees).options
-    sign = root / f".sign-{uuid.uuid4().hex}"
+    sign = root / f".sign-{uuid.uuid4().hex}.tmp"
     sign.touch()
     try:
         strategies = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in nodes]

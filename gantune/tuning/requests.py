@@ -5,7 +5,9 @@ from collections.abc import Iterable
 
 from gantune.paths import RunPaths
 
-_COUNT = re.compile("[1-9][0-9]{0,5}")
+MAX_DIGITS = 6
+
+_COUNT = re.compile(rb"[1-9][0-9]{0,%d}" % (MAX_DIGITS - 1))
 
 
 class Requests:
@@ -33,8 +35,11 @@ class Requests:
     @property
     def concurrency(self) -> int | None:
         """Trials at once, as asked for from another terminal; None: as many as fit."""
+        if not self._paths.concurrency.is_file():
+            return None  # one would wait for ever for what comes through a pipe
         try:
-            text = self._paths.concurrency.read_text(encoding="utf-8")
+            with open(self._paths.concurrency, "rb") as file:
+                text = file.read(MAX_DIGITS + 1)
         except OSError:
             return None
         return int(text) if _COUNT.fullmatch(text) else None

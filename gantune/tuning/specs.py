@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from gantune.config import TrialConfig
+from gantune.kept import uri_of
 from gantune.pace import pace_of
 from gantune.paths import RunPaths
-from gantune.remote import uri_of
 from gantune.runinfo import now
 from gantune.seeds import trial_seed
 from gantune.study import Stop, Study

@@ -11,18 +11,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from pydantic import ValidationError
-
 from gantune.errors import RunError, UsageError
+from gantune.kept import Mark, open_store, read_kept, read_mark, refuse_others
 from gantune.loader import open_study
 from gantune.lock import hold_lock
-from gantune.paths import RunPaths
+from gantune.ownership import refuse_of_store
+from gantune.paths import RunPaths, refuse_links
 from gantune.records import keep_first, read_table
-from gantune.remote import Remote, is_remote, open_remote, read_kept
+from gantune.remote import Remote, address, is_remote, open_remote
 from gantune.storage import write_json
 from gantune.trial import Record, TrialSpec
 from gantune.trialsync import FOLDERS
-from gantune.tuning.mirror import TABLES, Mark, Mirror
+from gantune.tuning.mirror import TABLES, Mirror
 from gantune.tuning.observer import Observer
 
 BEATS = 3
@@ -65,7 +65,7 @@ def check_store(uri: str) -> None:
     """Tries a store that is to keep a new run, without trying for long.
 
     Raises:
-        UsageError: It does not take a file, or has a run of that name.
+        UsageError: It does not take a file, or has a run of that name, or something else.
     """
     remote = open_remote(uri)
     probe = remote.root / f"probe-{uuid.uuid4().hex}"
@@ -77,11 +77,12 @@ def check_store(uri: str) -> None:
             f"--storage: {remote.uri} cannot be written to: {error}. Does the bucket exist, and "
             "are its keys and region set (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION)?"
         ) from None
-    if _mark(remote) is not None:
+    if read_mark(remote) is not None:
         raise UsageError(
             f"{remote.uri} is a run already: go on with it, `gantune resume {remote.uri}`, or give "
             "this one another name: --name NAME"
         )
+    refuse_others(remote, "give the run another name: --name NAME")
 
 
 class Copies(Observer, Protocol):
@@ -117,7 +118,7 @@ def mirrored(paths: RunPaths) -> Iterator[Copies]:
     The caller holds the run's lock.
 
     Raises:
-        UsageError: The run went on somewhere else, or is running there.
+        UsageError: The run went on somewhere else, or is running there, or the store is not its.
         RunError: The store does not take anything.
     """
     if not paths.storage.exists():
@@ -139,18 +140,10 @@ def open_mirror(paths: RunPaths) -> Mirror:
     The caller holds the run's lock.
 
     Raises:
-        UsageError: The run went on somewhere else, or is running there.
+        UsageError: The run went on somewhere else, or is running there, or the store is not its.
     """
-    kept = read_kept(paths.storage)
-    remote = open_remote(kept.uri, root=paths.root.resolve())
-    mark = _mark(remote)
+    remote, kept, mark = open_store(paths)
     if mark is not None:
-        if mark.session not in kept.sessions:
-            raise UsageError(
-                f"{remote.uri} is ahead of {paths.root}: it went on from {mark.host}. Go on "
-                f"there, or take it up from the store into another directory: "
-                f"`gantune resume {remote.uri} --runs-dir DIR`"
-            )
         _refuse_running(remote, mark)
     session = uuid.uuid4().hex
     write_json(paths.storage, {"uri": kept.uri, "sessions": [*kept.sessions, session]})
@@ -175,7 +168,7 @@ def _refuse_running(remote: Remote, mark: Mark) -> None:
     if here and mark.pid == os.getpid():
         return
     time.sleep(BEATS * mark.every_s)
-    later = _mark(remote)
+    later = read_mark(remote)
     if later and later.beat != mark.beat:
         raise UsageError(
             f"{remote.uri} is being run by process {mark.pid} on {mark.host}; wait for it, "
@@ -215,11 +208,11 @@ def take_up(uri: str, runs_dir: Path, *, trust: bool) -> Path:
     half = RunPaths(root.with_name(f".{root.name}.{os.getpid()}").resolve())
     try:
         _restore(open_remote(uri, root=half.root), half)
+        kept = address(read_kept(half.storage).uri)
+        if kept != remote.uri:
+            raise UsageError(f"{remote.uri}: its storage.json names another store, {kept}")
         if open_study(half.study).extensions and not trust:
-            raise UsageError(
-                f"{remote.uri} has extensions: code, that whoever can write to the store has put "
-                "there; if that is you, say --trust"
-            )
+            refuse_of_store(remote.uri)
         half.root.rename(root)
     except OSError as error:
         raise UsageError(f"{remote.uri} cannot be read: {error}") from None
@@ -230,7 +223,7 @@ def take_up(uri: str, runs_dir: Path, *, trust: bool) -> Path:
 
 def _restore(remote: Remote, paths: RunPaths) -> None:
     """Brings a run's files and cuts tables and journal to where they belong together."""
-    mark = _mark(remote)
+    mark = read_mark(remote)
     if mark is None:
         raise UsageError(f"{remote.uri} is no run that gantune keeps in a store")
     remote.bring_missing(lambda path: path != paths.mark)
@@ -253,34 +246,15 @@ def _forget_later_trials(remote: Remote, paths: RunPaths) -> None:
                 path.unlink()
 
 
-def _mark(remote: Remote) -> Mark | None:
-    """What the last session has sent; None where no run is.
-
-    Raises:
-        UsageError: The store cannot be read, or what is there is no mark.
-    """
-    try:
-        data = remote.read(RunPaths(remote.root).mark)
-    except OSError as error:
-        raise UsageError(f"{remote.uri} cannot be read: {error}") from None
-    if data is None:
-        return None
-    try:
-        return Mark.model_validate_json(data)
-    except ValidationError as error:
-        raise UsageError(
-            f"{remote.uri}: mark.json is damaged: {error.errors()[0]['msg']}"
-        ) from None
-
-
 def send_rest(root: Path) -> bool:
     """Sends what a finished run has that its store has not; returns whether there is a store.
 
     Raises:
-        UsageError: The run went on somewhere else.
+        UsageError: A link leads out of the run, or the store is not its own, or ahead of it.
         RunError: The store does not take it.
     """
     paths = RunPaths(root)
+    refuse_links(paths)
     if not paths.storage.exists():
         return False
     with hold_lock(paths.lock):

@@ -16,15 +16,17 @@ from test_cli import call
 import gantune
 from gantune.api import Silent
 from gantune.errors import GantuneError
+from gantune.export import load_generator, write_export
+from gantune.kept import uri_of
 from gantune.loader import load_study, open_study
 from gantune.lock import hold_lock, is_held
 from gantune.paths import RunPaths
-from gantune.remote import uri_of
 from gantune.report.dashboard import copied_journal
 from gantune.report.optuna_plots import optuna_plots
 from gantune.storage import read_json
 from gantune.tuning.conductor import Conductor
 from gantune.tuning.prior import read_prior
+from gantune.tuning.requests import Requests
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +145,74 @@ def test_large_files_that_are_json(root: Path, tmp_path: Path) -> None:
         quick(use, message)
 
 
+def hundred_mb(path: Path) -> Iterator[None]:
+    """Zeros, without as much of the disk: alone, behind a file's first bytes, behind all of it."""
+    whole = path.read_bytes()
+    for kept in (0, 8, len(whole)):
+        os.truncate(path, kept)
+        os.truncate(path, 100_000_000)
+        yield
+        path.write_bytes(whole)
+
+
+def test_100_mb_in_the_place_of_weights_and_exports(root: Path, tmp_path: Path) -> None:
+    run, exported = gantune.load(root), tmp_path / "exported"
+    write_export(run, run.best(), exported)
+    for _ in hundred_mb(run.best().checkpoint):
+        quick(run.best, "no whole checkpoint")
+    for _ in hundred_mb(exported / "config.json"):
+        quick(lambda: load_generator(exported), r"config\.json is damaged: .* is larger")
+    for _ in hundred_mb(exported / "generator.safetensors"):
+        quick(lambda: load_generator(exported), r"generator\.safetensors cannot be read")
+
+
+def test_100_mb_in_the_place_of_a_table(root: Path) -> None:
+    """What begins as one is read as one that was torn there."""
+    (table,) = RunPaths(root).table("epochs").glob("*.arrow")
+    alone, torn, behind = hundred_mb(table), [0, 4], list[int]()
+    next(alone)
+    quick(lambda: gantune.load(root).epochs, r"arrow is damaged: it is no table")
+    for _ in alone:
+        began = time.perf_counter()
+        behind.append(len(gantune.load(root).epochs))
+        assert time.perf_counter() - began < 1
+    assert behind == torn
+
+
+def test_a_lock_that_is_large_or_deep(root: Path) -> None:
+    lock = RunPaths(root).lock
+
+    def take() -> None:
+        with hold_lock(lock):
+            pass
+
+    for text in ("\0" * 100_000_000, "[" * 100_000, "[" + "[]," * 33_000_000 + "[]]"):
+        lock.write_text(text)
+        began = time.perf_counter()
+        assert not is_held(lock)
+        with hold_lock(lock):
+            assert time.perf_counter() - began < 1
+            assert lock.stat().st_size < 100
+            lock.write_text(text)
+            quick(take, "is being run by another process")
+
+
+def test_a_request_that_is_none(root: Path) -> None:
+    """The process that drives the run asks again and again."""
+    asked = RunPaths(root).concurrency
+    asked.parent.mkdir()
+    for data, count in ((b"12", 12), (b"999999", 999_999), (b"\xff", None), (b"0", None)):
+        asked.write_bytes(data)
+        assert Requests(RunPaths(root)).concurrency == count
+    asked.write_bytes(b"1" * 100_000_000)
+    began = time.perf_counter()
+    assert Requests(RunPaths(root)).concurrency is None
+    asked.unlink()
+    with pipe(asked):
+        assert Requests(RunPaths(root)).concurrency is None
+    assert time.perf_counter() - began < 1
+
+
 def test_a_journal_of_more_than_its_trials_can_tell(root: Path, tmp_path: Path) -> None:
     """100 MB of lines that Optuna would read, one after the other; and a pipe."""
     paths, study = RunPaths(root), open_study(root / "study.yaml")
@@ -164,7 +234,9 @@ def test_a_journal_of_more_than_its_trials_can_tell(root: Path, tmp_path: Path) 
         quick(lambda: copied_journal(run, tmp_path), match)
 
 
-@pytest.mark.parametrize("line", ["{}", "7", '{"op_code": 4, "worker_id": "a", "study_id": []}'])
+@pytest.mark.parametrize(
+    "line", ["{}", "7", '{"op_code": 4, "worker_id": "a", "study_id": []}', "[" * 100_000]
+)
 def test_a_journal_that_optuna_cannot_read(root: Path, tmp_path: Path, line: str) -> None:
     journal, run = RunPaths(root).journal, gantune.load(root)
     journal.write_text(f"{journal.read_text()}{line}\n")

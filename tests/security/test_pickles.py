@@ -1,16 +1,23 @@
 """Opening results never executes anything: pickles in every file of a run are not loaded."""
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 import zipfile
 from pathlib import Path
 
 import pytest
-from test_cli import TINY, within
+from test_cli import LONG, TINY, sets, wait_for, within
+from whole import check_whole
 
+import gantune
+from gantune.errors import GantuneError
 from gantune.paths import RunPaths
+from gantune.report.dashboard import copied_journal
 
 pytestmark = pytest.mark.slow
 
@@ -27,7 +34,28 @@ def finished(tmp_path_factory: pytest.TempPathFactory, standing_ray: None) -> Pa
     (folder / "tiny.yaml").write_text(TINY)
     done = within("run", "tiny.yaml", "--trials", "2", "--no-report", cwd=folder)
     assert done.returncode == 0, done.stderr
+    done = within("evaluate", "tiny", "--samples", "50", "--repeats", "2", cwd=folder)
+    assert done.returncode == 0, done.stderr
     return folder / "runs" / "tiny"
+
+
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory: pytest.TempPathFactory, standing_ray: None) -> Path:
+    """A run that ends by Ctrl-C as soon as its trials have something to go on from."""
+    folder = tmp_path_factory.mktemp("study")
+    (folder / "tiny.yaml").write_text(TINY)
+    root = folder / "runs" / "tiny"
+
+    def press() -> None:
+        wait_for(lambda: list(root.glob("trials/*/last/meta-*.json")))
+        os.kill(os.getpid(), signal.SIGINT)
+
+    presses = threading.Thread(target=press)
+    presses.start()
+    done = within("run", "tiny.yaml", *sets(LONG), "--trials", "2", "--no-report", cwd=folder)
+    presses.join()
+    assert done.returncode == 130, done.stderr
+    return root
 
 
 @pytest.fixture
@@ -47,6 +75,13 @@ def test_the_pickle_marks(mark: Path) -> None:
     assert mark.exists()
 
 
+def test_the_pickle_in_place_of_weights_marks(mark: Path, tmp_path: Path) -> None:
+    as_torch_file(tmp_path / "weights", pickle_that_marks(mark))
+    code = "import sys, torch; torch.load(sys.argv[1], weights_only=False)"
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "weights")], check=True)
+    assert mark.exists()
+
+
 COMMANDS: list[list[str]] = [
     ["list"],
     ["show", "tiny"],
@@ -55,9 +90,10 @@ COMMANDS: list[list[str]] = [
     ["compare", "tiny", "other"],
     ["export", "tiny", "--out", "exported"],
     ["sample", "tiny", "--out", "a.png"],
+    ["evaluate", "tiny", "--samples", "50", "--repeats", "2"],
     ["prune", "tiny"],
-    ["resume", "tiny", "--trials", "+1", "--no-report"],
 ]
+RESUME = ["resume", "tiny", "--trials", "+1", "--no-report"]
 
 
 IN_ONE_PROCESS = """
@@ -80,7 +116,16 @@ def answers(commands: list[list[str]], folder: Path) -> list[tuple[str, int | No
     done = subprocess.run(code, cwd=folder, capture_output=True, text=True, check=True)
     found = [tuple(json.loads(line)) for line in done.stdout.splitlines()]
     assert [command for command, _, _ in found] == [command[0] for command in commands]
-    return found
+    return [*found, ("dashboard", *dashboard(folder / "runs" / "tiny", folder))]
+
+
+def dashboard(root: Path, folder: Path) -> tuple[int, str]:
+    """What the command does before it serves for ever."""
+    try:
+        copied_journal(gantune.load(root), folder)
+    except GantuneError as error:
+        return error.exit_code, str(error)
+    return 0, ""
 
 
 def plant_beside(root: Path, mark: Path) -> None:
@@ -118,6 +163,7 @@ def test_planted_beside_a_runs_own_files(root: Path, mark: Path, tmp_path: Path)
     plant_beside(root, mark)
     for command, status, said in answers(COMMANDS, tmp_path):
         assert status in (0, None), (command, said)
+    assert within(*RESUME, cwd=tmp_path).returncode == 0
     assert not mark.exists()
 
 
@@ -138,9 +184,18 @@ def replaced(root: Path, what: str, mark: Path) -> list[Path]:
         "journal": [paths.journal],
         "notes": [paths.info],
         "study": [paths.study],
+        "storage": [paths.storage],
+        "warm start": [paths.warm_start],
+        "what nobody opens": [
+            *paths.root.glob("trials/*/samples/*.png"),
+            *paths.root.glob("trials/*/evaluation.json"),
+            paths.lock,
+            *(paths.control / "stop-all", paths.control / "stop-0", paths.concurrency),
+        ],
     }[what]
     assert files
     for path in files:
+        path.parent.mkdir(exist_ok=True)
         if what == "weights":
             as_torch_file(path, data)
         else:
@@ -148,13 +203,17 @@ def replaced(root: Path, what: str, mark: Path) -> list[Path]:
     return files
 
 
+LOADING = {"show", "report", "compare", "export", "sample", "evaluate", "dashboard"}
 OPENS = {
-    "tables": {"show", "report", "compare", "export", "sample", "prune", "resume"},
-    "weights": {"show", "export", "sample"},
-    "descriptions": {"show", "export", "sample"},
-    "journal": {"resume"},
-    "notes": {"show", "report", "compare", "export", "sample", "resume"},
-    "study": {"show", "report", "compare", "export", "sample", "prune", "resume"},
+    "tables": LOADING | {"prune", "resume"},
+    "weights": {"show", "export", "sample", "evaluate"},
+    "descriptions": {"show", "export", "sample", "evaluate"},
+    "journal": {"resume", "dashboard"},
+    "notes": LOADING | {"resume"},
+    "study": LOADING | {"prune", "resume"},
+    "storage": {"prune", "resume"},
+    "warm start": {"resume"},
+    "what nobody opens": set[str](),
 }
 """Which commands need the files, and say so; the others do without."""
 
@@ -166,15 +225,26 @@ def test_planted_in_the_place_of(root: Path, what: str, mark: Path, tmp_path: Pa
     files = replaced(root, what, mark)
     names = {str(path.relative_to(tmp_path)) for path in files}
     names |= {str(path.parent.relative_to(tmp_path)) for path in files if "trials" in path.parts}
-    commands = [
-        c
-        for c in COMMANDS
-        if c != ["show", "tiny", "0"] and (c[0] != "resume" or c[0] in OPENS[what])
-    ]
-    found = answers(commands, tmp_path)
+    found = answers([c for c in COMMANDS if c != ["show", "tiny", "0"]], tmp_path)
+    resumed = within(*RESUME, cwd=tmp_path)
+    found.append(("resume", resumed.returncode, resumed.stderr))
     assert not mark.exists()
     for command, status, said in found:
         if command in OPENS[what]:
             assert status in (1, 2) and any(name in said for name in names), (command, said)
         else:
             assert status in (0, None), (command, said)
+
+
+@pytest.mark.parametrize("what", ["weights", "descriptions"])
+def test_planted_in_what_trials_go_on_from(
+    interrupted: Path, what: str, mark: Path, tmp_path: Path
+) -> None:
+    """They begin anew, and end as they would have."""
+    root = Path(shutil.copytree(interrupted, tmp_path / "runs" / "tiny"))
+    files = replaced(root, what, mark)
+    assert any(path.parent.name == "last" for path in files)
+    done = within("resume", "tiny", "--no-report", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert not mark.exists()
+    check_whole(root, trials=2, epochs=100)
