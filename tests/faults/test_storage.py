@@ -17,6 +17,7 @@ from namespaces import needs_namespaces
 from rich.console import Console
 from test_cli import TINY, call, sets
 from test_replay import run_to_its_end, study
+from toy import Crash
 from whole import check_whole, tables
 
 import gantune
@@ -24,12 +25,15 @@ from gantune import runinfo
 from gantune.api import Silent, silent
 from gantune.display import show_run
 from gantune.errors import GantuneError
+from gantune.host import Host, Progress
 from gantune.loader import load_study
 from gantune.paths import RunPaths
 from gantune.records import TableWriter, read_table
+from gantune.study import Study
 from gantune.tuning import agreement
 from gantune.tuning.clock import seconds_before
 from gantune.tuning.conductor import Conductor
+from gantune.tuning.local import drive
 from gantune.tuning.runner import resume_run, run_study
 
 HEAVY = sets(
@@ -255,6 +259,48 @@ def test_records_that_are_lost_are_named_before_anything_is_written(
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
     with pytest.raises(GantuneError, match=r"epochs is damaged: trial \d ended after \d epochs"):
         Conductor(RunPaths(root), study(), Silent())
+
+
+class Dies(Host):
+    """Dies when its second trial has begun its fourth epoch."""
+
+    def advance(self, handle: int, until: int, at_most_s: float) -> Progress:
+        trial = self._open[handle]
+        if trial.lane.spec.number == 1 and len(trial.records) == 3:
+            raise Crash
+        return super().advance(handle, until, at_most_s)
+
+
+def driven(paths: RunPaths, plan: Study, host: Host) -> None:
+    """A session of a run, with real trials and without Ray."""
+    conductor = Conductor(paths, plan, Silent())
+    try:
+        drive(conductor, host, at_most_s=0)
+    finally:
+        conductor.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("damaged", "goes_on"), [(1, "goes on from epoch 2"), (2, "begins anew")])
+def test_damaged_checkpoints_are_named_and_the_tables_are_those_of_an_undisturbed_run(
+    tmp_path: Path, damaged: int, goes_on: str
+) -> None:
+    plan = make_study(scheduler={"name": "none"}, budget={"trials": 2})
+    for name in ("whole", "broken"):
+        (tmp_path / name).mkdir()
+    whole, paths = tmp_path / "whole", RunPaths(tmp_path / "broken")
+    driven(RunPaths(whole), plan, Host())
+    with pytest.raises(Crash):
+        driven(paths, plan, Dies())
+    weights = sorted(paths.last(1).glob("*.safetensors"), reverse=True)
+    assert [path.name for path in weights] == ["001-000003.safetensors", "001-000002.safetensors"]
+    for path in weights[:damaged]:
+        path.write_bytes(path.read_bytes()[:-3])
+    with pytest.warns(UserWarning, match=f"damaged; its trial {goes_on}, to the same") as said:
+        driven(paths, plan, Host())
+    expected = [f"{path} is damaged; its trial {goes_on}, to the same numbers" for path in weights]
+    assert [str(warning.message) for warning in said] == expected[:damaged]
+    assert tables(paths.root) == tables(whole)
 
 
 @pytest.mark.slow
