@@ -2,10 +2,13 @@
 
 import io
 import json
+import re
 import shutil
 import subprocess
 import sys
 import time
+from collections import Counter
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
@@ -16,7 +19,7 @@ from conftest import make_study
 from namespaces import needs_namespaces
 from rich.console import Console
 from test_cli import TINY, call, sets
-from test_replay import run_to_its_end, study
+from test_replay import reopen, run_to_its_end, study
 from toy import Crash
 from whole import check_whole, tables
 
@@ -358,6 +361,49 @@ def test_no_digit_of_a_trials_parameters_in_the_journal_changes_unnoticed(
         journal.write_bytes(flipped)
         with pytest.raises(GantuneError, match=r"optuna\.journal is damaged"):
             Conductor(RunPaths(root), study(), Silent())
+
+
+TELLS_AN_END = (6, 7)
+"""Optuna's codes of a trial's state and values, and of an intermediate value."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("every", [5, pytest.param(1, marks=pytest.mark.long)])
+def test_no_digit_of_what_optuna_was_told_changes_unnoticed(
+    ended: Path, tmp_path: Path, every: int
+) -> None:
+    """Refused by name, or without effect: a time, the last of many digits, what is told again."""
+    root = copied(ended, tmp_path)
+    journal = RunPaths(root).journal
+    data, known = journal.read_bytes(), known_to_optuna(root)
+    named: Counter[str] = Counter()
+    for position in list(digits_of_ends(data))[::every]:
+        flipped = bytearray(data)
+        flipped[position] ^= 1
+        journal.write_bytes(flipped)
+        try:
+            Conductor(RunPaths(root), study(), Silent()).close()
+        except GantuneError as error:
+            assert str(error).startswith(f"{journal} is damaged"), position
+            named[re.sub(r".*(another end|Optuna).*", r"\1", str(error))] += 1
+        else:
+            assert known_to_optuna(root) == known, flipped[position - 40 : position + 5]
+    assert set(named) == {"another end", "Optuna"} and named["another end"] > 250 / every, named
+
+
+def known_to_optuna(root: Path) -> list[Any]:
+    trials = reopen(RunPaths(root)).get_trials()
+    return [(t.state, t.values, t.intermediate_values, t.user_attrs) for t in trials]
+
+
+def digits_of_ends(data: bytes) -> Iterator[int]:
+    """Where the journal's lines of ends have digits, but for the name of who wrote them."""
+    begin = 0
+    for line in data.splitlines(keepends=True):
+        if json.loads(line)["op_code"] in TELLS_AN_END:
+            told = begin + line.index(b'"trial_id"')
+            yield from (at for at in range(told, begin + len(line)) if data[at : at + 1].isdigit())
+        begin += len(line)
 
 
 def is_number(text: bytes, number: bytes) -> bool:
