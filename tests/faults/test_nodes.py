@@ -43,12 +43,19 @@ from gantune.checkpoints import read_checkpoint
 from gantune.paths import RunPaths
 from gantune.records import read_table
 
-options = ["train.epochs=16", "train.steps_per_epoch=60", "budget.trials=12", "max_failures=100"]
-options += ["scheduler={name: none}", "checkpoint.keep_top=null"]  # each keeps its last
+# Trials of several reports each, that is of several times two seconds; each keeps its last.
+options = ["train.epochs=100", "train.steps_per_epoch=200", "budget.trials=4", "max_failures=100"]
+options += ["scheduler={name: none}", "checkpoint.keep_top=null"]
 
 
-def rows_of(root):
-    return read_table(RunPaths(root).table("epochs")).to_pylist()
+def rows_of(root, table="epochs"):
+    return read_table(RunPaths(root).table(table)).to_pylist()
+
+
+def are_in_mid_trial(root):
+    states = Counter(row["number"] for row in rows_of(root, "trials"))
+    running = {number for number, states in states.items() if states == 1}
+    return len(running) == 2 and running <= {row["number"] for row in rows_of(root)}
 
 
 def check_went_on(root, number):
@@ -63,12 +70,13 @@ for number in range(rounds):
     rng, name = random.Random(number), f"nodes-{number}"
     root, begun = runs / "runs" / name, Counter()
     process = begin(["run", "tiny.yaml", *sets(options), "--name", name])
-    for _ in range(1 if rounds == 3 else 2):
-        if rounds > 3 and rng.random() < 0.25:
+    for _ in range(1 if rounds == 2 else 2):
+        if rounds > 2 and rng.random() < 0.25:
             time.sleep(rng.uniform(3, 12))  # while it starts, or soon after
         else:
-            aim = epochs_on_disk(root) + rng.randrange(3, 90)
-            wait_for(lambda: epochs_on_disk(root) >= aim or process.poll() is not None)
+            aim = epochs_on_disk(root) + rng.randrange(20, 250)
+            is_due = lambda: epochs_on_disk(root) >= aim and are_in_mid_trial(root)
+            wait_for(lambda: is_due() or process.poll() is not None)
         if process.poll() is None:
             cluster.remove_node(nodes.pop(rng.randrange(2)), allow_graceful=False)
             begun += Counter(row["number"] for row in rows_of(root))
@@ -76,14 +84,14 @@ for number in range(rounds):
             kills += 1
     _, err = process.communicate()
     assert process.returncode == 0, err
-    check_whole(root, 12, 16)
+    check_whole(root, 4, 100)
     for trial in begun:
         if len(list(RunPaths(root).trial(trial).glob("attempt-*"))) > 1:
             check_went_on(root, trial)
             lost += 1
     cluster.wait_for_nodes()
     print("round", number, "is whole, kills so far:", kills, "trials lost:", lost, flush=True)
-assert kills >= rounds and lost > rounds / 2
+assert kills >= rounds and lost >= rounds / 2
 print("done")
 cluster.shutdown()
 """
@@ -99,7 +107,7 @@ def run_script(code: str, *arguments: object) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("rounds", [3, pytest.param(20, marks=pytest.mark.long)])
+@pytest.mark.parametrize("rounds", [2, pytest.param(20, marks=pytest.mark.long)])
 def test_nodes_killed_at_any_moment(tmp_path: Path, rounds: int) -> None:
     run_script(KILLED_NODES, tmp_path, rounds)
 
@@ -127,7 +135,7 @@ cluster.shutdown()
 @pytest.mark.long
 def test_a_killed_driver_is_resumed_on_the_same_cluster(tmp_path: Path) -> None:
     """The killed one's actors hold the slots for as long as the cluster takes to notice."""
-    run_script(KILLED_DRIVER, tmp_path, 1)
+    run_script(KILLED_DRIVER, tmp_path, 2)
 
 
 DIES_WHILE_ASKED = """
