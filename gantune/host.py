@@ -10,7 +10,7 @@ import math
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gantune.checkpoints import CheckpointWriter, claim_attempt, read_checkpoint
+from gantune.checkpoints import CheckpointWriter, claim_attempt, find_checkpoint
 from gantune.diagnosis.context import context_of
 from gantune.diagnosis.verdicts import Watch
 from gantune.engine.engine import (
@@ -50,11 +50,13 @@ class Progress(NamedTuple):
         records: New rows of the ``epochs`` table, in order.
         steps: New rows of the ``steps`` table.
         status: Whether the trial goes on; stopped: a verdict ended it.
+        notes: What people are to hear of its ``last``, once.
     """
 
     records: list[Record]
     steps: list[Record]
     status: TrialState
+    notes: Sequence[str] = ()
 
 
 @dataclass
@@ -74,6 +76,7 @@ class _Open:
     pictures: dict[int, bytes] = field(default_factory=dict)
     best_weights: Tensors | None = None
     saved: int | None = None
+    notes: Sequence[str] = ()
 
 
 class Host:
@@ -110,15 +113,18 @@ class Host:
         with _storage_errors():
             sync.bring()
             attempt = claim_attempt(folder)
+            found = find_checkpoint(folder / "last")
+            if found.damage:
+                write_atomically(folder / "damaged.txt", "\n".join(found.notes).encode())
             sync.send()
         engine = self._engine(spec)
-        checkpoint = read_checkpoint(folder / "last")
-        last = CheckpointWriter(folder / "last", attempt)
+        last = CheckpointWriter(folder / "last", attempt, keeps_previous=True)
         best = CheckpointWriter(folder / "best", attempt)
         watch = Watch(context_of(spec.config))
         trial = _Open(engine.open(spec), engine, last, best, watch, sync)
-        if checkpoint is not None:
-            state, noted = restore(checkpoint, spec.config, trial.lane.state)
+        trial.notes = found.notes
+        if found.checkpoint is not None:
+            state, noted = restore(found.checkpoint, spec.config, trial.lane.state)
             engine.put_back(trial.lane, state, noted.epoch)
             trial.records, trial.steps, trial.status = noted.records, noted.steps, noted.status
             # Whoever asks may have missed what the last attempt handed out: send it all again.
@@ -142,9 +148,10 @@ class Host:
             DeviceMemoryError: The device has no memory left for it.
         """
         trial = self._open[handle]
+        notes, trial.notes = trial.notes, ()
         if trial.unsent:
             trial.unsent = False
-            return Progress(list(trial.records), list(trial.steps), trial.status)
+            return Progress(list(trial.records), list(trial.steps), trial.status, notes)
         with memory_errors(trial.lane.spec):
             _catch_up(trial)
             began, sent, sent_steps = time.perf_counter(), len(trial.records), len(trial.steps)
@@ -155,7 +162,7 @@ class Host:
         with _storage_errors():
             _write(trial)
             trial.sync.send()
-        return Progress(trial.records[sent:], trial.steps[sent_steps:], trial.status)
+        return Progress(trial.records[sent:], trial.steps[sent_steps:], trial.status, notes)
 
     def close(self, handle: int) -> None:
         """Forgets a trial; its checkpoints stay, its device's memory is free for others."""
@@ -281,6 +288,8 @@ def _write_last(trial: _Open, about: Record) -> None:
     if is_due:
         trial.last.write(encode(flatten(trial.lane.state)), meta)
         trial.saved = saved
+        if trial.status != "running":
+            trial.last.drop_previous()
     else:
         trial.last.amend(meta)
 

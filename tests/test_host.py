@@ -1,6 +1,7 @@
 """A trial, from opening to its end: the same numbers however it gets there."""
 
 import json
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import safetensors.torch
 import torch
 from conftest import make_study
 
-from gantune.checkpoints import CheckpointWriter, read_checkpoint
+from gantune.checkpoints import CheckpointWriter, drop_stale, read_checkpoint
 from gantune.columns import EPOCHS, STEPS, TIMES
 from gantune.config import TrialConfig
 from gantune.engine.engine import choose_device, generate, sample_latents
@@ -162,14 +163,64 @@ def test_a_resumed_trial_gives_the_records_of_one_never_interrupted(
     assert ends[0].data == ends[1].data and ends[0].meta["epoch"] == ends[1].meta["epoch"]
 
 
-def test_a_damaged_checkpoint_costs_time_and_changes_nothing(host: Host, tmp_path: Path) -> None:
+DAMAGE: dict[str, Callable[[bytes], bytes]] = {
+    "first byte": lambda data: bytes([data[0] ^ 1, *data[1:]]),
+    "half way": lambda data: (
+        data[: len(data) // 2] + bytes([data[len(data) // 2] ^ 64]) + data[len(data) // 2 + 1 :]
+    ),
+    "near the end": lambda data: data[:-5] + bytes([data[-5] ^ 1]) + data[-4:],
+    "cut": lambda data: data[: len(data) // 3],
+    "cut by a byte": lambda data: data[:-1],
+    "empty": lambda data: b"",
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+@pytest.mark.parametrize("name", ["001-000004.safetensors", "meta-001.json"])
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(
+    host: Host, tmp_path: Path, name: str, kind: str
+) -> None:
+    whole = run(host, spec(tmp_path / "whole", base()))
+    broken = run(host, spec(tmp_path / "broken", base()), until=4)
+    path = tmp_path / "broken" / "last" / name
+    path.write_bytes(DAMAGE[kind](path.read_bytes()))
+    resumed = run(host, spec(tmp_path / "broken", base()))
+    said = f"{path} is damaged; its trial goes on from epoch 2, to the same numbers"
+    assert [note for part in resumed for note in part.notes] == [said]
+    assert (tmp_path / "broken" / "damaged.txt").read_text() == said
+    assert not any(part.notes for part in [*whole, *broken])
+    assert [r["epoch"] for r in resumed[0].records] == [1, 2]
+    assert numbers(resumed) == numbers(whole) and numbers(broken) == numbers(whole)[:4]
+    assert [row for part in resumed for row in part.steps] == [r for p in whole for r in p.steps]
+    ends = [read_checkpoint(tmp_path / name / "best") for name in ("whole", "broken")]
+    assert ends[0] is not None and ends[1] is not None and ends[0].data == ends[1].data
+
+
+def test_a_trial_without_a_whole_checkpoint_begins_anew_and_says_so(
+    host: Host, tmp_path: Path
+) -> None:
     whole = numbers(run(host, spec(tmp_path / "whole", base())))
-    run(host, spec(tmp_path / "broken", base()), until=3)
-    (weights,) = (tmp_path / "broken" / "last").glob("*.safetensors")
-    data = bytearray(weights.read_bytes())
-    data[-5] ^= 1
-    weights.write_bytes(data)
-    assert numbers(run(host, spec(tmp_path / "broken", base()))) == whole
+    run(host, spec(tmp_path / "broken", base()), until=4)
+    weights = sorted((tmp_path / "broken" / "last").glob("*.safetensors"), reverse=True)
+    for path in weights:
+        path.write_bytes(DAMAGE["half way"](path.read_bytes()))
+    resumed = run(host, spec(tmp_path / "broken", base()))
+    said = [f"{path} is damaged; its trial begins anew, to the same numbers" for path in weights]
+    assert len(said) == 2 and list(resumed[0].notes) == said
+    assert numbers(resumed) == whole
+
+
+def test_a_trial_that_has_ended_has_one_checkpoint(host: Host, tmp_path: Path) -> None:
+    run(host, spec(tmp_path, base()), until=4)
+    kept = {path.name for path in (tmp_path / "last").iterdir()}
+    weights = {"001-000002.safetensors", "001-000004.safetensors"}
+    assert kept == {*weights, "meta-001.json", "meta-001-before.json"}
+    run(host, spec(tmp_path, base(), last_every=100))
+    drop_stale(tmp_path / "last")
+    assert {p.name for p in (tmp_path / "last").iterdir()} == {
+        "002-000005.safetensors",
+        "meta-002.json",
+    }
 
 
 def test_a_checkpoint_of_another_configuration_is_refused(host: Host, tmp_path: Path) -> None:

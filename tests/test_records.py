@@ -3,17 +3,24 @@
 import json
 import resource
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from gantune import records
+from gantune import checkpoints, records
 from gantune.analysis.frames import to_epochs, to_trials
-from gantune.checkpoints import CheckpointWriter, claim_attempt, drop_stale, read_checkpoint
+from gantune.checkpoints import (
+    CheckpointWriter,
+    claim_attempt,
+    drop_stale,
+    find_checkpoint,
+    read_checkpoint,
+)
 from gantune.columns import EPOCHS
 from gantune.errors import GantuneError, UsageError
 from gantune.lock import hold_lock, is_held
@@ -274,6 +281,43 @@ def test_no_flipped_digit_of_a_meta_file_is_believed(tmp_path: Path) -> None:
     path.write_text(text)
     found = read_checkpoint(tmp_path)
     assert found is not None and found.data == b"newer" and found.meta["epoch"] == 12
+
+
+@pytest.mark.parametrize("deaths", range(8))
+def test_a_crash_at_any_write_leaves_the_last_or_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deaths: int
+) -> None:
+    """Never none, and none that has to be called damaged."""
+    writer, left = CheckpointWriter(tmp_path, 1, keeps_previous=True), [deaths]
+    for epoch in (1, 2):
+        writer.write(b"%d" % epoch, {"epoch": epoch})
+
+    def dies(write: Callable[..., None]) -> Callable[..., None]:
+        def one(*arguments: Any, **options: Any) -> None:
+            if not left[0]:
+                raise KeyboardInterrupt
+            left[0] -= 1
+            write(*arguments, **options)
+
+        return one
+
+    monkeypatch.setattr(checkpoints, "write_atomically", dies(checkpoints.write_atomically))
+    monkeypatch.setattr(checkpoints, "write_json", dies(checkpoints.write_json))
+    monkeypatch.setattr(Path, "unlink", dies(Path.unlink))
+    reached = 2
+    with suppress(KeyboardInterrupt):
+        for epoch in (3, 4):
+            writer.write(b"%d" % epoch, {"epoch": epoch})
+            reached = epoch
+    monkeypatch.undo()
+    found = find_checkpoint(tmp_path)
+    assert found.checkpoint is not None and not found.damage
+    epoch = found.checkpoint.meta["epoch"]
+    assert epoch in (reached, reached + 1) and found.checkpoint.data == b"%d" % epoch
+    found.checkpoint.path.write_bytes(b"x")
+    before = find_checkpoint(tmp_path)
+    assert before.checkpoint is not None and len(before.damage) == 1
+    assert before.checkpoint.meta["epoch"] in (epoch - 1, epoch - 2)
 
 
 def test_a_checkpoint_that_did_not_fit_leaves_the_one_before(tmp_path: Path) -> None:

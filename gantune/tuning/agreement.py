@@ -7,12 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from gantune.errors import GantuneError
 from gantune.space import Space, encode, propose
 from gantune.study import Study
-from gantune.tuning.journal import trials
+from gantune.tuning.journal import as_told, trials
+from gantune.tuning.judge import Judge
+from gantune.tuning.ledger import Ledger
+from gantune.tuning.outcome import Status
+from gantune.tuning.told import Told
 
 ADVICE = "put a copy of it in its place, or begin a new run with --warm-start"
 
@@ -63,31 +67,50 @@ def refuse_larger(path: Path, study: Study, begun: int, records: int) -> None:
 
 
 def refuse_other_history(
-    path: Path, study: optuna.Study, space: Space, starts: Mapping[int, Mapping[str, Any]]
+    path: Path, study: optuna.Study, space: Space, ledger: Ledger, judge: Judge
 ) -> None:
-    """Refuses a journal that tells of other trials than the tables.
+    """Refuses a journal that tells of other trials, or of other ends of theirs, than the tables.
 
     A trial is asked for in the journal before anything else of it is written, and its parameters
-    stand in both.
+    stand in both. How it has ended is told from its records.
 
     Args:
         path: The journal.
         study: As read from it.
         space: The search space.
-        starts: First rows of the trials in the tables, by number.
+        ledger: The tables.
+        judge: Knows what Optuna is told of them.
 
     Raises:
         GantuneError: It does; names the journal and the trial.
     """
     asked = trials(study)
-    for number, row in sorted(starts.items()):
+    for number, row in sorted(ledger.starts.items()):
+        end = ledger.ends.get(number)
         if number >= len(asked):
             found = f"it has {len(asked)} trials, and trial {number} has begun"
         elif not _has(asked[number], space, json.loads(row["parameters"])):
             found = f"trial {number} has other parameters there than in the tables"
+        elif end and not _has_ended(asked[number], judge.told(number), end["status"]):
+            found = f"trial {number} has another end or other values there than in the tables"
         else:
             continue
         raise GantuneError(f"{path} is damaged: {found}; {ADVICE}")
+
+
+def _has_ended(trial: FrozenTrial, told: Told, status: Status) -> bool:
+    """Whether a trial is as it was told, or on the way there when a crash came."""
+    expected = as_told(trial.number, {}, {}, told, status)
+    if trial.state == TrialState.RUNNING:
+        way = trial.intermediate_values.items() <= expected.intermediate_values.items()
+        return way and trial.constraints.items() <= expected.constraints.items()
+    return (
+        trial.state == expected.state
+        and trial.values == expected.values
+        and trial.intermediate_values == expected.intermediate_values
+        and trial.constraints == expected.constraints
+        and trial.user_attrs.get("status") == status
+    )
 
 
 def _has(trial: FrozenTrial, space: Space, values: Mapping[str, Any]) -> bool:

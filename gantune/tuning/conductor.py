@@ -92,7 +92,7 @@ class Conductor:
 
     def _replay(self) -> list[int]:
         """Brings tables, rungs and journal to one state; returns the unfinished trials."""
-        refuse_other_history(self.paths.journal, self.optuna, self._space, self.ledger.starts)
+        refuse_other_history(self.paths.journal, self.optuna, self._space, self.ledger, self._judge)
         for number, index in self.ledger.order:
             if number in self.ledger.starts:
                 self._judge.hear(number, index)

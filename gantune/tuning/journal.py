@@ -197,11 +197,14 @@ def as_told(
         status: How it ended.
     """
     told = told if status in ("completed", "stopped") else Told()
-    is_complete = status == "completed" and told.final
+    state = _STATES[status]
+    if state == TrialState.COMPLETE and not told.final:
+        state = TrialState.PRUNED
     # Of a stopped trial Optuna takes the last intermediate value for its value.
+    is_complete = state == TrialState.COMPLETE
     values = list(told.final) if is_complete else list(told.way.values())[-1:]
     trial = create_trial(
-        state=_STATES[status] if is_complete else TrialState.PRUNED,
+        state=state,
         values=values or None,
         params=dict(params),
         distributions=dict(distributions),

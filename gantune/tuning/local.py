@@ -1,5 +1,6 @@
 """Drives a study in this process, one trial after the other, without Ray."""
 
+import warnings
 from pathlib import Path
 from typing import Protocol
 
@@ -48,6 +49,8 @@ def _drive_trial(conductor: Conductor, host: Trains, spec: TrialSpec, at_most_s:
     while goes_on and not conductor.halted:
         progress = host.advance(handle, spec.next_stop(epoch), at_most_s)
         epoch = progress.records[-1]["epoch"]
+        for note in progress.notes:
+            warnings.warn(note, stacklevel=2)
         goes_on = conductor.observe(spec.number, progress.records, progress.steps, worker_name())
     if not goes_on:
         conductor.finish(spec.number, failed=False)

@@ -1,5 +1,6 @@
 """Ray Tune's scheduler: hands records to the conductor and passes on its decision."""
 
+import warnings
 from typing import Any
 
 from ray.tune.experiment import Trial
@@ -28,6 +29,8 @@ class StudyScheduler(FIFOScheduler):
         if "gave_up" in result:
             self._conductor.give_up(result["number"], result["gave_up"])
             return str(TrialScheduler.STOP)
+        for note in result["notes"]:
+            warnings.warn(note, stacklevel=2)
         goes_on = self._conductor.observe(
             result["number"], result["records"], result["steps"], result["worker"]
         )

@@ -84,6 +84,7 @@ class StudyTrainable(tune.Trainable):
             **report,
             "records": progress.records,
             "steps": progress.steps,
+            "notes": list(progress.notes),
             "training_iteration": self._epoch,
         }
 

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,27 @@ import pyarrow as pa
 import pytest
 import torch
 from make_run import make
+from test_cli import within
+from whole import check_whole
 
 import gantune
+from gantune.api import Silent
+from gantune.engine.materials import make_materials
+from gantune.host import Host
+from gantune.loader import load_run_study
+from gantune.lock import hold_lock
+from gantune.paths import RunPaths
 from gantune.records import CHECKSUM, CLOSED
+from gantune.runinfo import begin_session
+from gantune.tuning.conductor import Conductor
+from gantune.tuning.extension import Extension, extended, refuse_changed
+from gantune.tuning.lifecycle import (
+    finish_run,
+    refuse_other_features,
+    rewrite_study,
+    session_facts,
+)
+from gantune.tuning.local import drive
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 RUNS = sorted(path.parent for path in FIXTURES.glob("*/expected.json"))
@@ -84,3 +103,49 @@ def test_an_older_run_is_read_as_it_was(root: Path) -> None:
     torch.testing.assert_close(sample, torch.tensor(expected["sample"]), rtol=1e-5, atol=1e-6)
     assert not run.failures().empty and len(run.curve()) == len(run.epochs)
     assert run.importance().attrs["warning"].startswith("rests on 2 trials")
+
+
+@pytest.fixture(params=RUNS, ids=lambda path: path.name)
+def old(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A copy of a run of an earlier version."""
+    return Path(shutil.copytree(request.param, tmp_path / "old"))
+
+
+def given_a_trial_more(root: Path) -> None:
+    """What `gantune resume --trials +1` does, without Ray."""
+    paths = RunPaths(root)
+    study = load_run_study(paths.study)
+    with hold_lock(paths.lock):
+        refuse_changed(paths, study)
+        study = extended(study, paths, Extension(trials="+1"))
+        rewrite_study(paths, study)
+        materials = make_materials(study.trial)
+        facts = session_facts(study, materials, 1)
+        refuse_other_features(paths, facts)
+        begin_session(paths.info, None, facts)
+        conductor = Conductor(paths, study, Silent())
+        drive(conductor, Host(materials))
+        finish_run(conductor, root)
+
+
+def test_an_older_run_is_given_more_to_do(old: Path) -> None:
+    """Its journal and its tables agree, and its trials stay what they were."""
+    given_a_trial_more(old)
+    check_whole(old, 3, 3)
+    expected, run = json.loads((old / "expected.json").read_text()), gantune.load(old)
+    check_rows(rows(run, "trials")[:2], expected["trials"])
+    check_rows([row for row in rows(run, "epochs") if row["number"] < 2], expected["epochs"])
+    assert run.trials.iloc[2]["epochs"] > 0 and len(run.info["sessions"]) == 2
+    run.best().generator().sample(2, 0)
+
+
+def test_an_older_run_is_reported_and_its_best_exported(old: Path, tmp_path: Path) -> None:
+    reported = within("report", old, cwd=tmp_path)
+    assert reported.returncode == 0, reported.stderr
+    page = (tmp_path / "reports" / "old" / "index.html").read_text()
+    assert f"{gantune.load(old).best().objective:.4g}" in page
+    exported = within("export", old, "--out", "there", cwd=tmp_path)
+    assert exported.returncode == 0, exported.stderr
+    expected = json.loads((old / "expected.json").read_text())
+    sample = gantune.load_generator(tmp_path / "there")(torch.ones(1, 2))
+    torch.testing.assert_close(sample, torch.tensor(expected["sample"]), rtol=1e-5, atol=1e-6)

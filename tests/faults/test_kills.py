@@ -52,20 +52,23 @@ def test_kill_minus_nine_of_the_driver_at_any_moment(
     options = [*sets([*OPTIONS, f"scheduler.name={scheduler}"]), "--no-report"]
     whole = within("run", "tiny.yaml", *options, "--concurrency", 1, "--name", "w", cwd=tmp_path)
     assert whole.returncode == 0, whole.stderr
-    expected = tables(tmp_path / "runs" / "w")
+    expected, epochs = tables(tmp_path / "runs" / "w"), epochs_on_disk(tmp_path / "runs" / "w")
     kills = 0
     for number in range(rounds):
         rng, name = random.Random(number), f"killed-{number}"
-        kills += killed_until_done(tmp_path, name, options, rng, at_most)
+        kills += killed_until_done(tmp_path, name, options, rng, at_most, epochs)
         check_whole(tmp_path / "runs" / name, TRIALS, EPOCHS)
         assert tables(tmp_path / "runs" / name) == expected, number
     assert kills >= rounds
 
 
 def killed_until_done(
-    folder: Path, name: str, options: list[str], rng: random.Random, at_most: int
+    folder: Path, name: str, options: list[str], rng: random.Random, at_most: int, epochs: int
 ) -> int:
-    """Runs a study on one slot, killing its driver so often at most; returns how often."""
+    """Runs a study of so many epochs on one slot, killing its driver so often at most.
+
+    Returns how often it was killed.
+    """
     root, kills = folder / "runs" / name, 0
     # Workers outlive their driver by seconds: the next session starts beside them.
     left_behind: list[psutil.Process] = []
@@ -74,12 +77,13 @@ def killed_until_done(
         process = start(*what, "--concurrency", 1, "--no-report", cwd=folder)
         if kills == at_most:
             break
-        # Some die before they have done anything, most while they train.
+        # Some die before they have done anything, the others anywhere from there to the end.
         seen = epochs_on_disk(root)
         early = time.monotonic() + rng.uniform(1, 8) if rng.random() < 0.25 else float("inf")
-        while process.poll() is None and epochs_on_disk(root) == seen and time.monotonic() < early:
+        aim = seen + rng.randrange(1, max(2, epochs - seen + 1))
+        while process.poll() is None and epochs_on_disk(root) < aim and time.monotonic() < early:
             time.sleep(0.05)
-        time.sleep(rng.uniform(0, 1.5))
+        time.sleep(rng.uniform(0, 0.5))
         if process.poll() is not None:
             break
         left_behind += kill_driver(process)

@@ -2,10 +2,13 @@
 
 import io
 import json
+import re
 import shutil
 import subprocess
 import sys
 import time
+from collections import Counter
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
@@ -16,7 +19,8 @@ from conftest import make_study
 from namespaces import needs_namespaces
 from rich.console import Console
 from test_cli import TINY, call, sets
-from test_replay import run_to_its_end, study
+from test_replay import reopen, run_to_its_end, study
+from toy import Crash
 from whole import check_whole, tables
 
 import gantune
@@ -24,12 +28,15 @@ from gantune import runinfo
 from gantune.api import Silent, silent
 from gantune.display import show_run
 from gantune.errors import GantuneError
+from gantune.host import Host, Progress
 from gantune.loader import load_study
 from gantune.paths import RunPaths
 from gantune.records import TableWriter, read_table
+from gantune.study import Study
 from gantune.tuning import agreement
 from gantune.tuning.clock import seconds_before
 from gantune.tuning.conductor import Conductor
+from gantune.tuning.local import drive
 from gantune.tuning.runner import resume_run, run_study
 
 HEAVY = sets(
@@ -257,6 +264,48 @@ def test_records_that_are_lost_are_named_before_anything_is_written(
         Conductor(RunPaths(root), study(), Silent())
 
 
+class Dies(Host):
+    """Dies when its second trial has begun its fourth epoch."""
+
+    def advance(self, handle: int, until: int, at_most_s: float) -> Progress:
+        trial = self._open[handle]
+        if trial.lane.spec.number == 1 and len(trial.records) == 3:
+            raise Crash
+        return super().advance(handle, until, at_most_s)
+
+
+def driven(paths: RunPaths, plan: Study, host: Host) -> None:
+    """A session of a run, with real trials and without Ray."""
+    conductor = Conductor(paths, plan, Silent())
+    try:
+        drive(conductor, host, at_most_s=0)
+    finally:
+        conductor.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("damaged", "goes_on"), [(1, "goes on from epoch 2"), (2, "begins anew")])
+def test_damaged_checkpoints_are_named_and_the_tables_are_those_of_an_undisturbed_run(
+    tmp_path: Path, damaged: int, goes_on: str
+) -> None:
+    plan = make_study(scheduler={"name": "none"}, budget={"trials": 2})
+    for name in ("whole", "broken"):
+        (tmp_path / name).mkdir()
+    whole, paths = tmp_path / "whole", RunPaths(tmp_path / "broken")
+    driven(RunPaths(whole), plan, Host())
+    with pytest.raises(Crash):
+        driven(paths, plan, Dies())
+    weights = sorted(paths.last(1).glob("*.safetensors"), reverse=True)
+    assert [path.name for path in weights] == ["001-000003.safetensors", "001-000002.safetensors"]
+    for path in weights[:damaged]:
+        path.write_bytes(path.read_bytes()[:-3])
+    with pytest.warns(UserWarning, match=f"damaged; its trial {goes_on}, to the same") as said:
+        driven(paths, plan, Host())
+    expected = [f"{path} is damaged; its trial {goes_on}, to the same numbers" for path in weights]
+    assert [str(warning.message) for warning in said] == expected[:damaged]
+    assert tables(paths.root) == tables(whole)
+
+
 @pytest.mark.slow
 def test_a_journal_that_ends_too_early_is_named(ended: Path, tmp_path: Path) -> None:
     root = copied(ended, tmp_path)
@@ -312,6 +361,49 @@ def test_no_digit_of_a_trials_parameters_in_the_journal_changes_unnoticed(
         journal.write_bytes(flipped)
         with pytest.raises(GantuneError, match=r"optuna\.journal is damaged"):
             Conductor(RunPaths(root), study(), Silent())
+
+
+TELLS_AN_END = (6, 7)
+"""Optuna's codes of a trial's state and values, and of an intermediate value."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("every", [5, pytest.param(1, marks=pytest.mark.long)])
+def test_no_digit_of_what_optuna_was_told_changes_unnoticed(
+    ended: Path, tmp_path: Path, every: int
+) -> None:
+    """Refused by name, or without effect: a time, the last of many digits, what is told again."""
+    root = copied(ended, tmp_path)
+    journal = RunPaths(root).journal
+    data, known = journal.read_bytes(), known_to_optuna(root)
+    named: Counter[str] = Counter()
+    for position in list(digits_of_ends(data))[::every]:
+        flipped = bytearray(data)
+        flipped[position] ^= 1
+        journal.write_bytes(flipped)
+        try:
+            Conductor(RunPaths(root), study(), Silent()).close()
+        except GantuneError as error:
+            assert str(error).startswith(f"{journal} is damaged"), position
+            named[re.sub(r".*(another end|Optuna).*", r"\1", str(error))] += 1
+        else:
+            assert known_to_optuna(root) == known, flipped[position - 40 : position + 5]
+    assert set(named) == {"another end", "Optuna"} and named["another end"] > 250 / every, named
+
+
+def known_to_optuna(root: Path) -> list[Any]:
+    trials = reopen(RunPaths(root)).get_trials()
+    return [(t.state, t.values, t.intermediate_values, t.user_attrs) for t in trials]
+
+
+def digits_of_ends(data: bytes) -> Iterator[int]:
+    """Where the journal's lines of ends have digits, but for the name of who wrote them."""
+    begin = 0
+    for line in data.splitlines(keepends=True):
+        if json.loads(line)["op_code"] in TELLS_AN_END:
+            told = begin + line.index(b'"trial_id"')
+            yield from (at for at in range(told, begin + len(line)) if data[at : at + 1].isdigit())
+        begin += len(line)
 
 
 def is_number(text: bytes, number: bytes) -> bool:

@@ -1,14 +1,19 @@
 """What a worker leaves of a trial that fails, and what it reports; Tune itself is not needed."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from conftest import make_study
 
+from gantune.api import Silent
 from gantune.config import TrialConfig
 from gantune.errors import UsageError
+from gantune.paths import RunPaths
 from gantune.trial import TrialSpec
+from gantune.tuning.conductor import Conductor
+from gantune.tuning.scheduler import StudyScheduler
 from gantune.tuning.trainable import StudyTrainable
 
 
@@ -49,6 +54,28 @@ def test_a_failed_trial_leaves_its_traceback(tmp_path: Path) -> None:
         failing.train()
     text = (tmp_path / "error.txt").read_text()
     assert text.startswith("Traceback") and "sees no such device" in text.splitlines()[-1]
+
+
+def test_a_damaged_checkpoint_is_named_by_the_driver(tmp_path: Path) -> None:
+    """Scheduler and trainable hand on what the worker has found."""
+    plan = make_study()
+    conductor = Conductor(RunPaths(tmp_path), plan, Silent())
+    spec = conductor.ask()
+    assert spec is not None
+    for attempt in ("first", "second"):
+        worker = StudyTrainable({"spec": spec.model_dump_json()})
+        report = worker.train()
+        if attempt == "first":
+            worker.stop()
+            (weights,) = conductor.paths.last(0).glob("*.safetensors")
+            weights.write_bytes(b"")
+    said = f"{weights} is damaged; its trial begins anew, to the same numbers"
+    scheduler = StudyScheduler(conductor)
+    with pytest.warns(UserWarning, match=re.escape(said)):
+        scheduler.on_trial_result(None, None, report)
+    scheduler.on_trial_result(None, None, worker.train())  # a warning more were an error
+    worker.stop()
+    conductor.close()
 
 
 def test_a_disk_that_fails_is_reported_and_is_no_failure_of_the_trial(

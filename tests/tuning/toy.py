@@ -37,7 +37,7 @@ class ToyHost:
             "spec": spec,
             "records": records,
             "unsent": bool(records),
-            "writer": CheckpointWriter(folder / "last", attempt),
+            "writer": CheckpointWriter(folder / "last", attempt, keeps_previous=True),
         }
         return spec.number
 
