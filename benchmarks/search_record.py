@@ -45,7 +45,7 @@ class Task(NamedTuple):
 
 TASKS = {
     "digits": Task("lr_beta.yaml", 60, 300, 100, 24 * 40),
-    "grid": Task("mode_coverage_penalty.yaml", 125, 300, 120, 24 * 40),
+    "grid": Task("mode_coverage_penalty.yaml", 125, 240, 120, 24 * 40),
     "rates": Task("mode_coverage_rates.yaml", 200, 180, 120, 32 * 20),
     "packing": Task("mode_coverage_grid.yaml", 100, 119, 80, 16 * 20),
 }
