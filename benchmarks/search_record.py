@@ -34,6 +34,7 @@ class Task(NamedTuple):
         trials: To record.
         drawn: Of them at random; the rest by TPE, to have more of them where searches go.
         budget: Epochs that each search is given: the study's own trials, all in full length.
+        seeds: Of the simulated searches.
     """
 
     file: str
@@ -41,11 +42,12 @@ class Task(NamedTuple):
     trials: int
     drawn: int
     budget: int
+    seeds: int = 40
 
 
 TASKS = {
     "digits": Task("lr_beta.yaml", 60, 300, 100, 24 * 40),
-    "grid": Task("mode_coverage_penalty.yaml", 125, 240, 120, 24 * 40),
+    "grid": Task("mode_coverage_penalty.yaml", 125, 240, 120, 24 * 40, seeds=120),
     "rates": Task("mode_coverage_rates.yaml", 200, 180, 120, 32 * 20),
     "packing": Task("mode_coverage_grid.yaml", 100, 119, 80, 16 * 20),
 }

@@ -2,6 +2,8 @@
 
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from itertools import repeat
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +16,6 @@ from search_surrogate import Surrogate, read_recorded
 from gantune.study import Study
 
 SLOTS = 2
-SEEDS = tuple(range(40))
 
 UNSTOPPED = ("sampler={name: random}", "scheduler={name: none}", "start=[]")
 
@@ -77,11 +78,22 @@ def make_arm(task: Task, name: str, seed: int, folder: Path) -> Arm:
     return ByHand(study, seed, *hand_rungs(study)[name])
 
 
-def _simulated(task_name: str, name: str, seed: int, surrogate: Surrogate) -> Search:
+class _Known:
+    """What a process that simulates has made once: the surrogate of its task."""
+
+    surrogate: Surrogate
+
+
+def _prepare(task: Task, table: Path) -> None:
+    study = task_study(task)
+    _Known.surrogate = Surrogate(study, read_recorded(table, study.objective.direction))
+
+
+def _simulated(task_name: str, name: str, seed: int) -> Search:
     budget = TASKS[task_name].budget
     with tempfile.TemporaryDirectory() as folder:
         arm = make_arm(TASKS[task_name], name, seed, Path(folder))
-        spent = simulate(arm, surrogate, budget, SLOTS)
+        spent = simulate(arm, _Known.surrogate, budget, SLOTS)
         arm.close()
     best = best_so_far([epoch.objective for epoch in spent], budget)
     return Search(task_name, "simulated", name, seed, best)
@@ -89,12 +101,11 @@ def _simulated(task_name: str, name: str, seed: int, surrogate: Surrogate) -> Se
 
 def simulated(task_name: str, reports: Path, done: Callable[[Search], None]) -> list[Search]:
     """Every search on the recorded trials of a task, all seeds."""
-    task = TASKS[task_name]
-    study = task_study(task)
-    recorded = read_recorded(reports / f"{task_name}.parquet", study.objective.direction)
-    surrogate, found = Surrogate(study, recorded), []
-    for name in searches(task):
-        for seed in SEEDS:
-            found.append(_simulated(task_name, name, seed, surrogate))
-            done(found[-1])
+    task, found = TASKS[task_name], list[Search]()
+    asked = [(name, seed) for name in searches(task) for seed in range(task.seeds)]
+    prepared = (task, reports / f"{task_name}.parquet")
+    with ProcessPoolExecutor(initializer=_prepare, initargs=prepared) as pool:
+        for search in pool.map(_simulated, repeat(task_name), *zip(*asked, strict=True)):
+            found.append(search)
+            done(search)
     return found
