@@ -242,6 +242,25 @@ def test_a_diverged_epoch_is_no_objective() -> None:
     assert best_so_far([None, 3.0, None, 1.0, 2.0], 7) == (math.inf, 3.0, 3.0, 1.0, 1.0, 1.0, 1.0)
 
 
+def test_searches_are_told_a_share_as_it_is_and_compared_by_what_it_lacks(tmp_path: Path) -> None:
+    study = plan(objective={"metric": "coverage"})
+    lacks = Curve((0.75, 0.5, *[0.625] * (EPOCHS - 2)))
+    arm = Gantune(study, tmp_path / "run")
+    trial = arm.ask()
+    assert trial is not None
+    for epoch in (1, 2, 3):
+        assert arm.tell(trial, epoch, lacks)
+    told = [(row["objective"], row["best_objective"]) for row in arm.conductor.ledger.records[0]]
+    arm.close()
+    assert told == [(0.25, 0.25), (0.5, 0.5), (0.375, 0.5)]
+    hand = ByHand(study, 0, 1, 3)
+    better, worse = hand.ask(), hand.ask()
+    assert hand.tell(better, 1, lacks)
+    assert not hand.tell(worse, 1, Curve((0.9,)))
+    spent = simulate(Lengths([3]), Lengths([3]), 10, slots=1)
+    assert best_so_far([each.objective for each in spent], 3) == (3.0, 2.0, 1.0)
+
+
 def test_the_bootstrap_draws_seeds_in_pairs() -> None:
     ours, other = np.array([[1.0], [2.0], [8.0]]), np.array([[1.0], [1.0], [1.0]])
     logs = np.log([1, 2, 8])
