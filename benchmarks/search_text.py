@@ -48,8 +48,8 @@ with seeds 0 to 2: after 960 epochs 0.22, 0.10 and 0.14 of the data were not cov
 ## Simulated: the searches on recorded trials
 
 Two slots, every epoch as long as any other; how many seeds is said above. Below: `start: []` is
-gantune without its base trial (random search has none either); `random + ASHA` has gantune's rungs and no
-model; `by hand` has the rungs of
+gantune without its base trial (random search has none either); `random + ASHA` has gantune's rungs
+and no model; `by hand` has the rungs of
 [ray_tune_script.py](../../benchmarks/baselines/ray_tune_script.py) (`grace_period` 4,
 `reduction_factor` 3), *Ray's rungs* are ASHAScheduler's defaults (1, 4), *gantune's* those of the
 shipped study.
