@@ -120,7 +120,7 @@ def refuse_changed(paths: RunPaths, study: Study) -> None:
     changed = [
         f"  {path}: {before.get(path, 'not there')} -> {after.get(path, 'not there')}"
         for path in dict.fromkeys([*before, *after])
-        if before.get(path) != after.get(path)
+        if before.get(path, NOT_SET) != after.get(path, NOT_SET)
         and path.partition(".")[0] not in ("budget", "confirm", "stall_timeout")
         and (path in before or path.startswith("search."))
     ]
@@ -132,6 +132,10 @@ def refuse_changed(paths: RunPaths, study: Study) -> None:
             f"stall_timeout may change:\n"
             f"{listed}\nput it back, or run the changed study under another name"
         )
+
+
+NOT_SET = "null"
+"""Older sessions have noted only what was set."""
 
 
 def dumped(study: Study) -> dict[str, Any]:

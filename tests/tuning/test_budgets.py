@@ -22,7 +22,6 @@ from gantune.tuning.clock import Clock, seconds_before
 from gantune.tuning.conductor import Conductor
 from gantune.tuning.lifecycle import create_run, finish_run
 from gantune.tuning.local import drive
-from gantune.tuning.stopper import RunStopper
 from gantune.views import why_failed
 
 LENGTH = {"train": {"epochs": 12, "steps_per_epoch": 2, "batch_size": 8}}
@@ -196,7 +195,7 @@ def test_with_fail_fast_a_failed_trial_ends_the_run(tmp_path: Path, fail_fast: b
     assert not conductor.observe(0, progress.records, progress.steps, "w")
     conductor.finish(0, failed=False)
     conductor.finish(1, failed=True)
-    assert RunStopper(conductor).stop_all() == fail_fast
+    assert conductor.halted == fail_fast
     end = finish_run(conductor, paths.root)
     assert end.status == ("failed" if fail_fast else "finished")
     said = why_failed(gantune.load(paths.root))

@@ -15,6 +15,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.error import HTTPError
 
 import psutil
 import pytest
@@ -202,8 +203,11 @@ def early(cluster: Cluster) -> Iterator[tuple[str, list[str]]]:
             names = ("Authorization", "Content-Type")
             headers = {name: self.headers[name] for name in names if name in self.headers}
             request = urllib.request.Request(cluster.address + self.path, data, headers)
-            with urllib.request.urlopen(request, timeout=60) as answer:
-                self._answer(answer.status, answer.read())
+            try:
+                with urllib.request.urlopen(request, timeout=60) as answer:
+                    self._answer(answer.status, answer.read())
+            except HTTPError as refusal:
+                self._answer(refusal.code, refusal.read())
 
         def _answer(self, status: int, text: bytes) -> None:
             self.send_response(status)

@@ -27,6 +27,7 @@ from gantune.goals import Standing
 from gantune.lock import hold_lock
 from gantune.paths import RunPaths
 from gantune.study import Study
+from gantune.tuning import schedulers
 from gantune.tuning.conductor import Conductor
 from gantune.tuning.lifecycle import create_run
 from gantune.tuning.promotion import Promotions
@@ -346,9 +347,7 @@ def _who_waits_has_ended(patch: pytest.MonkeyPatch) -> None:
 
 
 def _it_stops_for_good(patch: pytest.MonkeyPatch) -> None:
-    from gantune.tuning import judge
-
-    patch.setattr(judge, "Promotions", Rungs)
+    patch.setattr(schedulers, "Promotions", Rungs)
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from conftest import make_study
@@ -13,11 +14,17 @@ from gantune.errors import UsageError
 from gantune.paths import RunPaths
 from gantune.trial import TrialSpec
 from gantune.tuning.conductor import Conductor
-from gantune.tuning.scheduler import StudyScheduler
-from gantune.tuning.trainable import StudyTrainable
+
+if TYPE_CHECKING:
+    from gantune.tuning.trainable import StudyTrainable
+
+# Ray is imported in the tests, after it was told what to listen on.
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("standing_ray")]
 
 
-def trainable(folder: Path, config: TrialConfig) -> StudyTrainable:
+def trainable(folder: Path, config: TrialConfig) -> "StudyTrainable":
+    from gantune.tuning.trainable import StudyTrainable
+
     spec = TrialSpec(
         trial_id="t_0",
         number=0,
@@ -33,7 +40,7 @@ def trainable(folder: Path, config: TrialConfig) -> StudyTrainable:
 
 
 @pytest.fixture
-def trial(tmp_path: Path) -> Iterator[StudyTrainable]:
+def trial(tmp_path: Path) -> "Iterator[StudyTrainable]":
     """One that goes well if nothing is in its way."""
     made = trainable(tmp_path, make_study().trial)
     yield made
@@ -41,7 +48,7 @@ def trial(tmp_path: Path) -> Iterator[StudyTrainable]:
 
 
 def test_what_an_earlier_attempt_left_is_gone_when_the_next_begins(
-    trial: StudyTrainable, tmp_path: Path
+    trial: "StudyTrainable", tmp_path: Path
 ) -> None:
     (tmp_path / "error.txt").write_text("Traceback ...\nRuntimeError: out of luck\n")
     assert trial.train()["records"][0]["epoch"] == 1
@@ -58,6 +65,9 @@ def test_a_failed_trial_leaves_its_traceback(tmp_path: Path) -> None:
 
 def test_a_damaged_checkpoint_is_named_by_the_driver(tmp_path: Path) -> None:
     """Scheduler and trainable hand on what the worker has found."""
+    from gantune.tuning.scheduler import StudyScheduler
+    from gantune.tuning.trainable import StudyTrainable
+
     plan = make_study()
     conductor = Conductor(RunPaths(tmp_path), plan, Silent())
     spec = conductor.ask()
@@ -79,7 +89,7 @@ def test_a_damaged_checkpoint_is_named_by_the_driver(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_fails_is_reported_and_is_no_failure_of_the_trial(
-    trial: StudyTrainable, tmp_path: Path
+    trial: "StudyTrainable", tmp_path: Path
 ) -> None:
     (tmp_path / "last").write_text("in the way")
     report = trial.train()
