@@ -19,7 +19,7 @@ import random, subprocess
 from pathlib import Path
 from ray.cluster_utils import Cluster
 from test_cli import TINY, epochs_on_disk, sets, wait_for
-from whole import check_whole
+from whole import check_whole, tables
 import gantune
 
 runs, rounds = Path(sys.argv[1]), int(sys.argv[2])
@@ -52,10 +52,10 @@ def rows_of(root, table="epochs"):
     return read_table(RunPaths(root).table(table)).to_pylist()
 
 
-def are_in_mid_trial(root):
+def are_in_mid_trial(root, slots):
     states = Counter(row["number"] for row in rows_of(root, "trials"))
     running = {number for number, states in states.items() if states == 1}
-    return len(running) == 2 and running <= {row["number"] for row in rows_of(root)}
+    return len(running) == slots and running <= {row["number"] for row in rows_of(root)}
 
 
 def check_went_on(root, number):
@@ -65,17 +65,24 @@ def check_went_on(root, number):
     assert [row["train_s"] for row in kept] == [row["train_s"] for row in rows], number
 
 
+def run_named(name, slots):
+    return begin(["run", "tiny.yaml", *sets(options), "--name", name, "--concurrency", str(slots)])
+
+
 kills = lost = 0
+if rounds > 3:
+    assert run_named("undisturbed", 1).wait() == 0
 for number in range(rounds):
     rng, name = random.Random(number), f"nodes-{number}"
     root, begun = runs / "runs" / name, Counter()
-    process = begin(["run", "tiny.yaml", *sets(options), "--name", name])
+    slots = 1 if rounds > 3 and number % 2 else 2
+    process = run_named(name, slots)
     for _ in range(1 if rounds == 3 else 2):
         if rounds > 3 and rng.random() < 0.25:
             time.sleep(rng.uniform(3, 12))  # while it starts, or soon after
         else:
             aim = epochs_on_disk(root) + rng.randrange(20, 200)
-            is_due = lambda: epochs_on_disk(root) >= aim and are_in_mid_trial(root)
+            is_due = lambda: epochs_on_disk(root) >= aim and are_in_mid_trial(root, slots)
             wait_for(lambda: is_due() or process.poll() is not None)
         if process.poll() is None:
             cluster.remove_node(nodes.pop(rng.randrange(2)), allow_graceful=False)
@@ -85,6 +92,8 @@ for number in range(rounds):
     _, err = process.communicate()
     assert process.returncode == 0, err
     check_whole(root, 12, 24)
+    if slots == 1:
+        assert tables(root) == tables(runs / "runs" / "undisturbed")
     for trial in begun:
         if len(list(RunPaths(root).trial(trial).glob("attempt-*"))) > 1:
             check_went_on(root, trial)
