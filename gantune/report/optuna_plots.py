@@ -67,9 +67,8 @@ def optuna_plots(run: Run, ranked: Sequence[str]) -> list[OptunaPlot]:
     path = RunPaths(run.root).journal
     if is_larger(path, run.study, len(run.trials), len(run.epochs)):
         return []
-    journal = journal_trials(path, run.name)
     # Repeats of a confirmation are no part of the search.
-    told = [trial for trial in journal if trial.number not in again]
+    told = [trial for trial in journal_trials(path, run.name) if trial.number not in again]
     objectives = _objectives(run)
     reached = [_as_reached(trial, objectives) for trial in told]
     shown = [trial for trial in reached if trial.state.name == "COMPLETE"]
@@ -108,8 +107,7 @@ def journal_trials(path: Path, name: str) -> "list[FrozenTrial]":
         copy.write_bytes(b"".join(kept))
         try:
             storage = JournalStorage(JournalFileBackend(str(copy)))
-            names = [study.study_name for study in storage.get_all_studies()]
-            if not names:
+            if not (names := [study.study_name for study in storage.get_all_studies()]):
                 return []
             study = load_study(study_name=name if name in names else names[0], storage=storage)
             trials = study.get_trials(deepcopy=False)

@@ -143,14 +143,19 @@ def test_a_study_without_extensions_is_anybodys(tmp_path: Path) -> None:
     assert pack(path, tmp_path / "upload").name == "a"
 
 
-@as_root
-def test_a_run_of_another_user_runs_nothing_unless_trusted(study: Path, tmp_path: Path) -> None:
-    root = gantune.train(load_study(study, SHORT), tmp_path / "run").root
+def trained(study: Path, root: Path) -> Path:
+    """A run whose extension leaves its mark again: the same text is run once per process."""
+    gantune.train(load_study(study, SHORT), root)
     forget()
     (study.parent / "mark").unlink()
-    # The same text is run once per process: as in a new one.
     kept = root / "study.yaml"
     kept.write_text(kept.read_text().replace(".touch()", ".touch( )"))
+    return root
+
+
+@as_root
+def test_a_run_of_another_user_runs_nothing_unless_trusted(study: Path, tmp_path: Path) -> None:
+    root = trained(study, tmp_path / "run")
     os.chown(root, SOMEBODY, -1)
     run = gantune.load(root)
     for use in (
@@ -168,11 +173,7 @@ def test_a_run_of_another_user_runs_nothing_unless_trusted(study: Path, tmp_path
 
 def test_a_run_of_a_store_runs_nothing_unless_trusted(study: Path, tmp_path: Path) -> None:
     """Its files here are one's own: copies, of what whoever can write to it has put there."""
-    root = gantune.train(load_study(study, SHORT), tmp_path / "run").root
-    forget()
-    (study.parent / "mark").unlink()
-    kept = root / "study.yaml"
-    kept.write_text(kept.read_text().replace(".touch()", ".touch( )"))
+    root = trained(study, tmp_path / "run")
     run, runs_dir = gantune.load(f"file://{root}"), str(tmp_path / "again")
     words = ["train", f"file://{root}", "--trial", "best", "--runs-dir", runs_dir]
     match = "whoever can write to the store has put there.* --trust"

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 from conftest import make_study
+from test_host import spec
 
 from gantune.api import Silent
 from gantune.config import TrialConfig
 from gantune.errors import UsageError
 from gantune.paths import RunPaths
-from gantune.trial import TrialSpec
 from gantune.tuning.conductor import Conductor
 
 if TYPE_CHECKING:
@@ -25,18 +25,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("standing_ray")]
 def trainable(folder: Path, config: TrialConfig) -> "StudyTrainable":
     from gantune.tuning.trainable import StudyTrainable
 
-    spec = TrialSpec(
-        trial_id="t_0",
-        number=0,
-        seed=1,
-        config=config,
-        metric="frechet_distance",
-        goal="minimize",
-        rungs=(),
-        folder=str(folder),
-        threads=1,
-    )
-    return StudyTrainable({"spec": spec.model_dump_json()})
+    return StudyTrainable({"spec": spec(folder, config, rungs=()).model_dump_json()})
 
 
 @pytest.fixture
