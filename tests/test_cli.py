@@ -456,6 +456,7 @@ def test_a_finished_run_is_given_more_to_do(tiny: Path) -> None:
     assert done.returncode == 0, done.stderr
     run = gantune.load(tiny.parent / "runs" / "tiny")
     assert list(run.trials["status"]) == ["completed"] * 3 and run.is_done
+    assert run.study.budget.trials == 3
     pd.testing.assert_frame_equal(run.epochs.iloc[: len(before)], before)
 
 
