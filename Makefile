@@ -35,9 +35,10 @@ test: test-fast
 test-fast: install
 	$(TWO) loadfile -m "not slow and not long and not gpu and not alone"
 
+# What each test took, and each round of a kill loop, stays in build/.
 test-long: install
-	$(TWO) worksteal -m "long and not alone" -v
-	$(PYTEST) -m "long and alone" -v
+	$(TWO) worksteal -m "long and not alone" -v --junitxml build/test-long.xml
+	$(PYTEST) -m "long and alone" -v --junitxml build/test-long-alone.xml
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -19,8 +19,9 @@ from typing import Any
 import psutil
 import pytest
 from conftest import make_study
+from rounds import Note, Round
 from test_cli import TINY, end, epochs_on_disk, kill_driver, sets, start, wait_for, within
-from whole import check_whole, tables
+from whole import check_whole, tables, went_on
 
 import gantune
 from gantune.api import Silent
@@ -45,7 +46,7 @@ OPTIONS = [f"train.epochs={EPOCHS}", "train.steps_per_epoch=60", f"budget.trials
     [("asha_promotion", 3, 1), pytest.param("asha", 20, 3, marks=pytest.mark.long)],
 )
 def test_kill_minus_nine_of_the_driver_at_any_moment(
-    tmp_path: Path, scheduler: str, rounds: int, at_most: int
+    tmp_path: Path, scheduler: str, rounds: int, at_most: int, record_property: Note
 ) -> None:
     """One slot: after any kills and resumes the tables equal those of an undisturbed run."""
     (tmp_path / "tiny.yaml").write_text(TINY)
@@ -56,26 +57,30 @@ def test_kill_minus_nine_of_the_driver_at_any_moment(
     kills = 0
     for number in range(rounds):
         rng, name = random.Random(number), f"killed-{number}"
-        kills += killed_until_done(tmp_path, name, options, rng, at_most, epochs)
+        this = Round(number, slots=1, epochs=epochs, is_equal=True)
+        this.killed_at = killed_until_done(tmp_path, name, options, rng, at_most, epochs)
+        kills += len(this.killed_at)
         check_whole(tmp_path / "runs" / name, TRIALS, EPOCHS)
         assert tables(tmp_path / "runs" / name) == expected, number
+        this.ends(record_property)
     assert kills >= rounds
 
 
 def killed_until_done(
     folder: Path, name: str, options: list[str], rng: random.Random, at_most: int, epochs: int
-) -> int:
+) -> list[int]:
     """Runs a study of so many epochs on one slot, killing its driver so often at most.
 
-    Returns how often it was killed.
+    Returns how many epochs were on disk at each kill.
     """
-    root, kills = folder / "runs" / name, 0
+    root: Path = folder / "runs" / name
+    killed_at: list[int] = []
     # Workers outlive their driver by seconds: the next session starts beside them.
     left_behind: list[psutil.Process] = []
     while True:
         what = ["resume", name] if root.exists() else ["run", "tiny.yaml", *options, "--name", name]
         process = start(*what, "--concurrency", 1, "--no-report", cwd=folder)
-        if kills == at_most:
+        if len(killed_at) == at_most:
             break
         # Some die before they have done anything, the others anywhere from there to the end.
         seen = epochs_on_disk(root)
@@ -87,19 +92,20 @@ def killed_until_done(
         if process.poll() is not None:
             break
         left_behind += kill_driver(process)
-        kills += 1
+        killed_at.append(epochs_on_disk(root))
     _, err = process.communicate(timeout=300)
     end(left_behind)
     assert process.returncode == 0, err
-    return kills
+    return killed_at
 
 
 def kill_study(**sections: Any) -> Study:
     """The study of the command line's loop, for one in this process."""
     return make_study(
-        trial={"train": {"epochs": EPOCHS, "steps_per_epoch": 60, "batch_size": 8}},
+        trial={"train": {"epochs": EPOCHS, "steps_per_epoch": 150, "batch_size": 8}},
         budget={"trials": TRIALS},
         max_failures=100,
+        checkpoint={"keep_top": None},
         **sections,
     )
 
@@ -111,22 +117,32 @@ def workers() -> list[psutil.Process]:
 
 
 @contextmanager
-def worker_killer(rng: random.Random, at_most: int) -> Iterator[list[int]]:
-    """Kills a random worker every one to four seconds; yields the process ids so far."""
+def worker_killer(root: Path, rng: random.Random, at_most: int, epochs: int) -> Iterator[list[int]]:
+    """Kills random workers at moments that a study's epochs are spread over.
+
+    Yields how many epochs were on disk at each kill so far.
+    """
     killed: list[int] = []
+    killed_at: list[int] = []
     is_over = threading.Event()
 
     def kill() -> None:
-        while len(killed) < at_most and not is_over.wait(rng.uniform(1, 4)):
-            if found := [process for process in workers() if process.pid not in killed]:
-                victim = rng.choice(found)
-                killed.append(victim.pid)
-                victim.kill()
+        for aim in sorted(rng.randrange(epochs) for _ in range(at_most)):
+            while epochs_on_disk(root) < aim and not is_over.wait(0.05):
+                pass
+            is_over.wait(rng.uniform(0, 2))  # a report comes every two seconds
+            while not is_over.wait(0.05):
+                if found := [process for process in workers() if process.pid not in killed]:
+                    victim = rng.choice(found)
+                    victim.kill()
+                    killed.append(victim.pid)
+                    killed_at.append(epochs_on_disk(root))
+                    break
 
     thread = threading.Thread(target=kill)
     thread.start()
     try:
-        yield killed
+        yield killed_at
     finally:
         is_over.set()
         thread.join()
@@ -134,19 +150,24 @@ def worker_killer(rng: random.Random, at_most: int) -> Iterator[list[int]]:
 
 @pytest.mark.usefixtures("standing_ray")
 @pytest.mark.parametrize("rounds", [3, pytest.param(20, marks=pytest.mark.long)])
-def test_workers_killed_at_any_moment(tmp_path: Path, rounds: int) -> None:
+def test_workers_killed_at_any_moment(tmp_path: Path, rounds: int, record_property: Note) -> None:
     """On one slot and two in turn; on one the tables equal those of an undisturbed run."""
-    study, kills = kill_study(), 0
+    study, done = kill_study(), []
     whole = gantune.run(study, name="w", runs_dir=tmp_path, concurrency=1)
+    epochs = epochs_on_disk(whole.root)
     for number in range(rounds):
-        slots = 1 + number % 2
-        with worker_killer(random.Random(number), KILLS) as killed:
-            run = gantune.run(study, name=f"k{number}", runs_dir=tmp_path, concurrency=slots)
-        kills += len(killed)
+        this, name = Round(number, slots=1 + number % 2), f"k{number}"
+        with worker_killer(tmp_path / name, random.Random(number), KILLS, epochs) as this.killed_at:
+            run = gantune.run(study, name=name, runs_dir=tmp_path, concurrency=this.slots)
         check_whole(run.root, TRIALS, EPOCHS)
-        if slots == 1:
+        if this.slots == 1:
             assert tables(run.root) == tables(whole.root), number
-    assert kills > rounds
+            this.is_equal = True
+        this.epochs, this.lost = epochs_on_disk(run.root), went_on(run.root)
+        this.ends(record_property)
+        done.append(this)
+    assert sum(len(each.killed_at) for each in done) > rounds
+    assert sum(each.lost for each in done if each.lost) >= rounds / 2
 
 
 @pytest.mark.long

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from rounds import Note
 from test_address import unbound
 
 TESTS = Path(__file__).parent.parent
@@ -19,7 +20,8 @@ import random, subprocess
 from pathlib import Path
 from ray.cluster_utils import Cluster
 from test_cli import TINY, epochs_on_disk, sets, wait_for
-from whole import check_whole, tables
+from rounds import Round
+from whole import check_whole, tables, went_on
 import gantune
 
 runs, rounds = Path(sys.argv[1]), int(sys.argv[2])
@@ -39,7 +41,6 @@ def begin(what):
 KILLED_NODES = """
 from collections import Counter
 import time
-from gantune.checkpoints import read_checkpoint
 from gantune.paths import RunPaths
 from gantune.records import read_table
 
@@ -58,13 +59,6 @@ def are_in_mid_trial(root, slots):
     return len(running) == slots and running <= {row["number"] for row in rows_of(root)}
 
 
-def check_went_on(root, number):
-    # Trained again an epoch would have taken another time than the table says.
-    kept = read_checkpoint(RunPaths(root).last(number)).meta["records"]
-    rows = [row for row in rows_of(root) if row["number"] == number]
-    assert [row["train_s"] for row in kept] == [row["train_s"] for row in rows], number
-
-
 def run_named(name, slots):
     return begin(["run", "tiny.yaml", *sets(options), "--name", name, "--concurrency", str(slots)])
 
@@ -74,8 +68,9 @@ if rounds > 3:
     assert run_named("undisturbed", 1).wait() == 0
 for number in range(rounds):
     rng, name = random.Random(number), f"nodes-{number}"
-    root, begun = runs / "runs" / name, Counter()
+    root = runs / "runs" / name
     slots = 1 if rounds > 3 and number % 2 else 2
+    this = Round(number, slots)
     process = run_named(name, slots)
     for _ in range(1 if rounds == 3 else 2):
         if rounds > 3 and rng.random() < 0.25:
@@ -86,20 +81,18 @@ for number in range(rounds):
             wait_for(lambda: is_due() or process.poll() is not None)
         if process.poll() is None:
             cluster.remove_node(nodes.pop(rng.randrange(2)), allow_graceful=False)
-            begun += Counter(row["number"] for row in rows_of(root))
+            this.killed_at.append(epochs_on_disk(root))
             nodes.append(cluster.add_node(num_cpus=1))
-            kills += 1
     _, err = process.communicate()
     assert process.returncode == 0, err
     check_whole(root, 12, 24)
     if slots == 1:
         assert tables(root) == tables(runs / "runs" / "undisturbed")
-    for trial in begun:
-        if len(list(RunPaths(root).trial(trial).glob("attempt-*"))) > 1:
-            check_went_on(root, trial)
-            lost += 1
+        this.is_equal = True
     cluster.wait_for_nodes()
-    print("round", number, "is whole, kills so far:", kills, "trials lost:", lost, flush=True)
+    this.epochs, this.lost = epochs_on_disk(root), went_on(root)
+    this.ends(lambda name, value: print(name, value, flush=True))
+    kills, lost = kills + len(this.killed_at), lost + this.lost
 assert kills >= rounds and lost >= rounds / 2
 print("done")
 cluster.shutdown()
@@ -117,8 +110,11 @@ def run_script(code: str, *arguments: object) -> str:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("rounds", [3, pytest.param(20, marks=pytest.mark.long)])
-def test_nodes_killed_at_any_moment(tmp_path: Path, rounds: int) -> None:
-    run_script(KILLED_NODES, tmp_path, rounds)
+def test_nodes_killed_at_any_moment(tmp_path: Path, rounds: int, record_property: Note) -> None:
+    for line in run_script(KILLED_NODES, tmp_path, rounds).splitlines():
+        name, _, value = line.partition(" ")
+        if name == "round":
+            record_property(name, value)
 
 
 KILLED_DRIVER = """

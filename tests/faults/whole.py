@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import gantune
+from gantune.checkpoints import read_checkpoint
 from gantune.columns import TIMES
 from gantune.paths import RunPaths
 from gantune.records import read_table
@@ -42,6 +43,22 @@ def check_whole(root: Path, trials: int, epochs: int) -> None:
             assert value == [row["objective"]]
             assert values == {r["epoch"]: r["best_objective"] for r in records[number]}
     assert sorted(told) == list(range(trials))
+
+
+def went_on(root: Path) -> int:
+    """How many trials lost a worker, after which each went on from its own last checkpoint.
+
+    No epoch that was reported was trained again: it would have taken another time than the tables
+    say. Counts those that completed, all of whose checkpoints the run has to keep.
+    """
+    lost, rows = 0, read_table(RunPaths(root).table("epochs")).to_pylist()
+    for folder in sorted((root / "trials").glob("0*/")):
+        checkpoint = read_checkpoint(folder / "last")
+        if checkpoint is not None and len(list(folder.glob("attempt-*"))) > 1:
+            lost += 1
+            kept = [row["train_s"] for row in checkpoint.meta["records"]]
+            assert kept == [row["train_s"] for row in rows if row["number"] == int(folder.name)]
+    return lost
 
 
 def optuna_knows(root: Path) -> dict[int, tuple[str, Any, dict[int, float]]]:
