@@ -399,9 +399,15 @@ def test_ctrl_c_stops_cleanly_and_resume_goes_on(
     assert "Traceback" not in err
     before = gantune.load(root)
     assert before.status == "interrupted" and "interrupted" in set(before.trials["status"])
-    done = within("resume", "tiny", cwd=tiny.parent)
-    assert done.returncode == 0, done.stderr
-    check_whole(root, trials=2, epochs=100)
+    first = start("resume", "tiny", "--trials", "+1", cwd=tiny.parent)
+    wait_for(lambda: f'"pid": {first.pid}' in RunPaths(root).lock.read_text())
+    # While the first one's Ray starts; this one's has.
+    second = within("resume", "tiny", "--trials", "+2", cwd=tiny.parent)
+    assert second.returncode == 2 and f"being run by process {first.pid}" in second.stderr
+    _, err = first.communicate(timeout=180)
+    assert first.returncode == 0, err
+    check_whole(root, trials=3, epochs=100)
+    assert gantune.load(root).study.budget.trials == 3
 
 
 @pytest.mark.slow

@@ -52,7 +52,7 @@ def local_ray() -> Iterator[None]:
                 f"{_LOOPBACK}=0 before importing ray to keep it on this machine",
                 stacklevel=2,
             )
-        keep_token_private()
+        have_private_token()
         ray.init(
             address="local",
             num_cpus=_usable_cpus(),
@@ -67,20 +67,30 @@ def local_ray() -> Iterator[None]:
             ray.shutdown()
 
 
-def keep_token_private() -> None:
-    """Makes the token that Ray's processes know each other by readable by its owner only.
+def have_private_token() -> None:
+    """Makes the token that Ray's processes know each other by, readable by its owner only.
 
     Ray itself makes it by the umask. Where it cannot be made, Ray says so.
     """
     if os.environ.get("RAY_AUTH_MODE", "token").lower() != "token" or _has_own_token():
         return
-    path = Path.home() / ".ray" / "auth_token"
+    path = _token()
     with suppress(OSError):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with suppress(FileExistsError):
             _make_token(path)
-        if stat.S_IMODE(path.stat().st_mode) & 0o077:
-            path.chmod(0o600)
+    keep_token_private()
+
+
+def keep_token_private() -> None:
+    """Closes a token that others can read; a cluster's is copied here by hand."""
+    with suppress(OSError):
+        if stat.S_IMODE(_token().stat().st_mode) & 0o077:
+            _token().chmod(0o600)
+
+
+def _token() -> Path:
+    return Path.home() / ".ray" / "auth_token"
 
 
 def _has_own_token() -> bool:

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 from gantune.errors import UsageError
 from gantune.kept import uri_of
 from gantune.paths import RunPaths
-from gantune.tuning.cluster import ray_environment
+from gantune.tuning.cluster import keep_token_private, ray_environment
 
 if TYPE_CHECKING:
     import ray
@@ -36,6 +36,7 @@ def joined_ray(address: str) -> Iterator[None]:
         UsageError: Nothing answers there in half a minute, or it is no such address.
     """
     with ray_environment():
+        keep_token_private()
         check_answers(address)
         import ray
 
@@ -54,32 +55,36 @@ def joined_ray(address: str) -> Iterator[None]:
 def check_answers(address: str) -> None:
     """Raises UsageError where no Ray answers at an address.
 
-    ``ray.init`` itself waits for minutes, and then ends the process.
+    ``ray.init`` itself waits for minutes, and then ends the process. For it, ``auto`` is
+    ``RAY_ADDRESS`` where that is set.
     """
+    told = os.environ.get("RAY_ADDRESS", "") if address == AUTO else ""
+    said = f"--address {address}" + (f" (RAY_ADDRESS={told})" if told else "")
+    address = told or address
     if "://" in address:
         raise UsageError(
-            f"--address {address}: a client's connection would leave the run's tables on the "
-            "cluster's head; log in there and give --address auto, or submit it as a job: "
-            "gantune submit STUDY --address http://HEAD:8265 --runs-dir /shared/runs"
+            f"{said}: a client's connection would leave the run's tables on the cluster's head; "
+            "log in there and give --address auto, or submit it as a job: gantune submit STUDY "
+            "--address http://HEAD:8265 --runs-dir /shared/runs"
         )
     if address != AUTO:
-        _check_port(address)
-    refusal = _refusal(address)
+        _check_port(address, said)
+    refusal = _refusal(address, said)
     if _asks_for_token(refusal) and "RAY_AUTH_MODE" not in os.environ:
         # Unless it is told to, Ray's client keeps the token to itself.
-        refusal = _refusal(address, RAY_AUTH_MODE="token")
+        refusal = _refusal(address, said, RAY_AUTH_MODE="token")
         if refusal is None:
             os.environ["RAY_AUTH_MODE"] = "token"  # read when ray is imported
     if _asks_for_token(refusal):
         raise UsageError(
-            f"--address {address}: Ray asks for its token, and this machine has none or another: "
-            "copy ~/.ray/auth_token from the head, or set RAY_AUTH_TOKEN"
+            f"{said}: Ray asks for its token, and this machine has none or another: copy "
+            "~/.ray/auth_token from the head, or set RAY_AUTH_TOKEN"
         )
     if refusal is not None:
-        raise UsageError(f"--address {address}: no Ray cluster answers there; is it running?")
+        raise UsageError(f"{said}: no Ray cluster answers there; is it running?")
 
 
-def _refusal(address: str, **variables: str) -> str | None:
+def _refusal(address: str, said: str, **variables: str) -> str | None:
     """What Ray's own health check says that is wrong; None: nothing is."""
     command = [sys.executable, "-m", "ray.scripts.scripts", "health-check"]
     command += [] if address == AUTO else ["--address", address]
@@ -89,7 +94,7 @@ def _refusal(address: str, **variables: str) -> str | None:
             command, timeout=HEALTH_S, capture_output=True, text=True, env=environment
         )
     except subprocess.TimeoutExpired:
-        raise UsageError(f"--address {address}: no Ray cluster answers there") from None
+        raise UsageError(f"{said}: no Ray cluster answers there") from None
     return done.stderr if done.returncode else None
 
 
@@ -97,15 +102,15 @@ def _asks_for_token(refusal: str | None) -> bool:
     return refusal is not None and "token" in refusal.lower()
 
 
-def _check_port(address: str) -> None:
+def _check_port(address: str, said: str) -> None:
     host, colon, port = address.rpartition(":")
     if not (host and colon and port.isdigit()):
-        raise UsageError(f"--address {address}: write auto, or HOST:PORT of the head (port 6379)")
+        raise UsageError(f"{said}: write auto, or HOST:PORT of the head (port 6379)")
     try:
         socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise UsageError(f"--address {address}: nothing answers there: {reason}") from None
+        raise UsageError(f"{said}: nothing answers there: {reason}") from None
 
 
 def check_shared(paths: RunPaths) -> None:

@@ -87,10 +87,12 @@ def run_study(
             if warm:
                 warm.check_measured(study, paths.root, room.materials)
             create_run(paths, study, warm.prior if warm else None, uri)
-            return _drive(paths, study, room, progress, study_file)
+            with hold_lock(paths.lock):
+                return _drive(paths, study, room, progress, study_file)
     except MemoryKillError as error:
         warnings.warn(str(error), stacklevel=2)
-        return _go_on(paths, study, progress, concurrency, address)
+        with hold_lock(paths.lock):
+            return _go_on(paths, study, progress, concurrency, address)
 
 
 def resume_run(
@@ -122,18 +124,21 @@ def resume_run(
     if not paths.study.is_file():
         raise UsageError(f"{root} is no run: it has no {paths.study.name}")
     refuse_links(paths)
-    study = load_run_study(paths.study, trust=trust)
-    check_loggers(study)
-    with hold_lock(paths.lock):  # refuse at once, before Ray takes its time
+    # Held while Ray takes its time, too: another `resume` may extend the study meanwhile.
+    with hold_lock(paths.lock):
+        for request in paths.control.glob("*") if paths.control.is_dir() else ():
+            request.unlink()  # of an earlier session
+        study = load_run_study(paths.study, trust=trust)
+        check_loggers(study)
         refuse_changed(paths, study)
         if extension != NO_EXTENSION:
             study = extended(study, paths, extension)
-    try:
-        with _prepared(study, concurrency, address) as room:
-            return _drive(paths, study, room, progress, None)
-    except MemoryKillError as error:
-        warnings.warn(str(error), stacklevel=2)
-        return _go_on(paths, study, progress, concurrency, address)
+        try:
+            with _prepared(study, concurrency, address) as room:
+                return _drive(paths, study, room, progress, None)
+        except MemoryKillError as error:
+            warnings.warn(str(error), stacklevel=2)
+            return _go_on(paths, study, progress, concurrency, address)
 
 
 def _go_on(
@@ -145,8 +150,8 @@ def _go_on(
 ) -> RunEnd:
     """Goes on after a session that a kill for memory has ended, in as many more as it takes.
 
-    Whose worker it was is not known. Where so many sessions as a trial has attempts have brought
-    no record, what ran in them fails.
+    The caller holds the run's lock. Whose worker it was is not known. Where so many sessions as a
+    trial has attempts have brought no record, what ran in them fails.
     """
     attempts = 1
     while True:
@@ -207,7 +212,7 @@ def _drive(
     study_file: Path | None,
     lost: str | None = None,
 ) -> RunEnd:
-    """One session, to its end.
+    """One session, to its end. The caller holds the run's lock.
 
     Args:
         paths: The run's.
@@ -218,15 +223,13 @@ def _drive(
         lost: Why unfinished trials are not taken up again; None: they are.
     """
     check_shared(paths)
-    with hold_lock(paths.lock), mirrored(paths) as mirror:
+    with mirrored(paths) as mirror:
         facts = session_facts(study, room.materials, room.begins_with)
         if prior := read_prior(paths):
             facts["warm_start"] = prior.facts
         refuse_other_features(paths, facts)
         rewrite_study(paths, study)  # nothing refuses it any more: it may have grown
         begin_session(paths.info, study_file, facts)
-        for request in paths.control.glob("*") if paths.control.is_dir() else ():
-            request.unlink()
         with observed(paths, study, progress, mirror) as observer:
             conductor = Conductor(paths, study, observer, mirror.bring)
             with interruptible() as interrupted:

@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 from gantune.errors import GantuneError, RunError, UsageError
+from gantune.tuning.cluster import keep_token_private
 
 ANSWER_S = 20.0
 POLL_S = 0.5
@@ -62,6 +63,7 @@ class Head:
                 missing or wrong, or Ray's job client is not installed here.
         """
         self.address = address.rstrip("/")
+        keep_token_private()
         check_head(self.address)
         for name in _ELSEWHERE:
             os.environ.pop(name, None)

@@ -4,13 +4,17 @@ import os
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 from test_cli import LONG, TINY, end, epochs_on_disk, kill_driver, sets, start, wait_for
 
-from gantune.tuning.cluster import _make_token, keep_token_private, ray_environment
+from gantune.errors import UsageError
+from gantune.tuning.cluster import _make_token, have_private_token, ray_environment
+from gantune.tuning.remote import joined_ray
+from gantune.tuning.submission import Head
 
 LOOPBACK = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
 
@@ -81,28 +85,48 @@ def test_a_token_that_others_can_read_is_closed(
     for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
-    keep_token_private()
+    have_private_token()
     token = tmp_path / ".ray" / "auth_token"
     made = token.read_text()
     assert mode(token) == 0o600 and len(made) == 64
     assert mode(token.parent) == 0o700
     assert [path.name for path in token.parent.iterdir()] == ["auth_token"]
     token.chmod(0o644)
-    keep_token_private()
+    have_private_token()
     assert mode(token) == 0o600 and token.read_text() == made
     token.unlink()
     monkeypatch.setenv("RAY_AUTH_TOKEN", "x" * 64)
-    keep_token_private()
+    have_private_token()
     assert not token.exists()
     monkeypatch.delenv("RAY_AUTH_TOKEN")
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
-    keep_token_private()
+    have_private_token()
     assert not token.exists()
     # Where no token can be made, it is Ray that says so.
     monkeypatch.delenv("RAY_AUTH_MODE")
     (tmp_path / "file").touch()
     monkeypatch.setenv("HOME", str(tmp_path / "file"))
-    keep_token_private()
+    have_private_token()
+
+
+@pytest.mark.parametrize(
+    "reach", [lambda: joined_ray("127.0.0.1:9").__enter__(), lambda: Head("http://127.0.0.1:9")]
+)
+def test_a_token_of_a_cluster_that_others_can_read_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reach: Callable[[], object]
+) -> None:
+    """It was copied here; none is made where there is none."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(UsageError, match="answers"):
+        reach()
+    assert not list(tmp_path.iterdir())
+    token = tmp_path / ".ray" / "auth_token"
+    token.parent.mkdir()
+    token.write_text("x" * 64)
+    token.chmod(0o644)
+    with pytest.raises(UsageError, match="answers"):
+        reach()
+    assert mode(token) == 0o600
 
 
 def test_nobody_can_read_a_token_while_it_is_made(tmp_path: Path) -> None:

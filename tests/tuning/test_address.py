@@ -45,6 +45,24 @@ def test_what_is_no_cluster_is_refused_at_once(address: str, message: str) -> No
         check_answers(address)
 
 
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [
+        ("http://head:8265", "gantune submit STUDY"),
+        ("ray://head:10001", "log in there and give --address auto"),
+        ("head", "write auto, or HOST:PORT"),
+        ("127.0.0.1:9", "nothing answers there"),
+    ],
+)
+def test_auto_is_what_the_environment_says(
+    told: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Ray has it, whose own word for a wrong one is that no cluster runs."""
+    monkeypatch.setenv("RAY_ADDRESS", told)
+    with pytest.raises(UsageError, match=rf"auto \(RAY_ADDRESS={told}\): .*{message}"):
+        check_answers("auto")
+
+
 def test_a_closed_port_is_refused_at_once() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound, and not listening
@@ -140,7 +158,7 @@ def test_a_node_that_does_not_see_the_run_is_named_before_any_trial(tmp_path: Pa
     assert f"refused: {runs / 'tiny'} is not there on {socket.gethostname()}" in done.stdout, (
         done.stdout + done.stderr
     )
-    assert [path.name for path in (runs / "tiny").iterdir()] == ["study.yaml"]
+    assert sorted(path.name for path in (runs / "tiny").iterdir()) == ["lock", "study.yaml"]
     # Nor does it see the folder that was to be the run's store.
     store = runs / "store" / "other"
     assert f"refused: {store} is not there on {socket.gethostname()}" in done.stdout
