@@ -89,6 +89,10 @@ class DeviceMemoryError(GantuneError):
     """A trial needs more memory than its device has left; the message says what to change."""
 
 
+class JournalError(GantuneError):
+    """Optuna's journal is damaged, or tells of other trials than the tables."""
+
+
 class CheckpointError(GantuneError):
     """A checkpoint is missing, damaged or of another configuration."""
 

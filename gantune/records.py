@@ -205,22 +205,35 @@ def _read_segment(path: Path, data: bytes, schema: pa.Schema) -> pa.Table:
 def _whole_batches(path: Path, data: bytes) -> list[pa.RecordBatch]:
     """A segment's batches; without a torn last one, which a crash while writing leaves."""
     batches: list[pa.RecordBatch] = []
+    source, at = pa.BufferReader(data), 0
     try:
-        reader = pa.ipc.open_stream(data)
+        reader = pa.ipc.open_stream(source)
         while True:
+            at = source.tell()
             batch, metadata = reader.read_next_batch_with_custom_metadata()
             # Offsets that point anywhere else would be followed by whoever reads the values.
             batch.validate(full=True)
             if not _is_as_written(batch, metadata or {}):
                 raise GantuneError(f"{path} is damaged: batch {len(batches) + 1} has changed")
             batches.append(batch)
-    except StopIteration:
-        return batches
-    except TORN as error:
-        if data.endswith(CLOSED):
-            message = f"batch {len(batches) + 1} cannot be read: {error}"
+    except (StopIteration, *TORN) as error:
+        is_short = data.endswith(CLOSED) and not isinstance(error, StopIteration)
+        if is_short or _goes_on(data, at):
+            message = f"batch {len(batches) + 1} cannot be read: {error or 'it is empty'}"
             raise GantuneError(f"{path} is damaged: {message}") from None
         return batches
+
+
+def _goes_on(data: bytes, at: int) -> bool:
+    """Whether a whole batch comes after one that cannot be read: no crash has torn that one."""
+    while (at := data.find(BEGIN, at + 1)) >= 0:
+        try:
+            message = pa.ipc.read_message(pa.py_buffer(data)[at:])
+        except TORN:
+            continue
+        if CHECKSUM in message.metadata.to_pybytes():
+            return True
+    return False
 
 
 def _is_as_written(batch: pa.RecordBatch, metadata: Mapping[bytes, bytes]) -> bool:

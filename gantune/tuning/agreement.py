@@ -9,7 +9,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from gantune.errors import GantuneError
+from gantune.errors import JournalError
 from gantune.space import Space, encode, propose
 from gantune.study import Study
 from gantune.tuning.journal import as_told, trials
@@ -17,8 +17,6 @@ from gantune.tuning.judge import Judge
 from gantune.tuning.ledger import Ledger
 from gantune.tuning.outcome import Status
 from gantune.tuning.told import Told
-
-ADVICE = "put a copy of it in its place, or begin a new run with --warm-start"
 
 LINE = 1_000
 """Bytes of a line of the journal beside a parameter's choices: three to five times what it has."""
@@ -56,14 +54,14 @@ def refuse_larger(path: Path, study: Study, begun: int, records: int) -> None:
         records: Records of theirs.
 
     Raises:
-        GantuneError: It is, or is no plain file.
+        JournalError: It is, or is no plain file.
     """
     if path.exists() and not path.is_file():
-        raise GantuneError(f"{path} is damaged: it is no plain file")
+        raise JournalError(f"{path} is damaged: it is no plain file")
     if is_larger(path, study, begun, records):
         size, most = path.stat().st_size, most_bytes(study, begun, records)
         told = f"{begun} trials with {records:,} records, as in the tables, take less than {most:,}"
-        raise GantuneError(f"{path} is damaged: it has {size:,} bytes, and {told}; {ADVICE}")
+        raise JournalError(f"{path} is damaged: it has {size:,} bytes, and {told}")
 
 
 def refuse_other_history(
@@ -82,20 +80,30 @@ def refuse_other_history(
         judge: Knows what Optuna is told of them.
 
     Raises:
-        GantuneError: It does; names the journal and the trial.
+        JournalError: It does; names the journal and the trial.
     """
     asked = trials(study)
     for number, row in sorted(ledger.starts.items()):
         end = ledger.ends.get(number)
         if number >= len(asked):
             found = f"it has {len(asked)} trials, and trial {number} has begun"
-        elif not _has(asked[number], space, json.loads(row["parameters"])):
+        elif not _has(asked[number], space, parameters_of(row, space)):
             found = f"trial {number} has other parameters there than in the tables"
         elif end and not _has_ended(asked[number], judge.told(number), end["status"]):
             found = f"trial {number} has another end or other values there than in the tables"
         else:
             continue
-        raise GantuneError(f"{path} is damaged: {found}; {ADVICE}")
+        raise JournalError(f"{path} is damaged: {found}")
+
+
+def parameters_of(start: Mapping[str, Any], space: Space) -> dict[str, Any]:
+    """What was proposed for a trial, by path, from its first row.
+
+    A length that follows from other parameters stands there, too, and nobody has proposed it.
+    """
+    searched = {parameter.path for parameter in space.parameters}
+    values: dict[str, Any] = json.loads(start["parameters"])
+    return {path: value for path, value in values.items() if path in searched}
 
 
 def _has_ended(trial: FrozenTrial, told: Told, status: Status) -> bool:
@@ -120,5 +128,4 @@ def _has(trial: FrozenTrial, space: Space, values: Mapping[str, Any]) -> bool:
             proposed = propose(space, trial)
     except ValueError:  # a parameter is missing, or of another domain
         return False
-    # A length that follows from other parameters stands only in the tables.
-    return all(values.get(name) == value for name, value in proposed.items())
+    return proposed == values

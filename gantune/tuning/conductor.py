@@ -27,7 +27,6 @@ from gantune.study import Study, with_values
 from gantune.trial import Record, TrialSpec
 from gantune.tuning import journal
 from gantune.tuning.agenda import Agenda
-from gantune.tuning.agreement import refuse_larger, refuse_other_history
 from gantune.tuning.clock import Clock
 from gantune.tuning.confirm import repeat_of
 from gantune.tuning.failure import failure_of
@@ -36,6 +35,7 @@ from gantune.tuning.ledger import Ledger
 from gantune.tuning.observer import Observer
 from gantune.tuning.outcome import Outcome
 from gantune.tuning.prior import as_frozen, read_prior
+from gantune.tuning.rebuild import Known, open_study
 from gantune.tuning.requests import Requests
 from gantune.tuning.sampler import Seeded
 from gantune.tuning.specs import make_spec, start_row
@@ -67,11 +67,9 @@ class Conductor:
         self._at_rung: dict[int, Told] = {}
         sampler = Seeded(study.sampler, self._space, starts, prior, self._at_rung)
         self.ledger = Ledger(paths, study)
-        refuse_larger(paths.journal, study, len(self.ledger.starts), len(self.ledger.order))
-        self.optuna = journal.open_journal(
-            paths.journal, study.name, [aim.direction for aim in study.objective.both], sampler
-        )
         self._judge = Judge(study, self.ledger)
+        known = Known(study, self._space, self.ledger, self._judge)
+        self.optuna = open_study(paths.journal, known, sampler)
         clock = Clock(study, paths)
         self._agenda = Agenda(study, self._space, self.optuna, self.ledger, self._judge, clock)
         self.requests = Requests(self.paths)
@@ -92,7 +90,6 @@ class Conductor:
 
     def _replay(self) -> list[int]:
         """Brings tables, rungs and journal to one state; returns the unfinished trials."""
-        refuse_other_history(self.paths.journal, self.optuna, self._space, self.ledger, self._judge)
         for number, index in self.ledger.order:
             if number in self.ledger.starts:
                 self._judge.hear(number, index)

@@ -13,7 +13,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
-from gantune.errors import GantuneError
+from gantune.errors import JournalError
 from gantune.goals import Goal
 from gantune.tuning.outcome import Outcome, Status
 from gantune.tuning.told import Told
@@ -70,7 +70,7 @@ def open_journal(
     lose, and a lock file for which it would wait half a minute.
 
     Raises:
-        GantuneError: It is damaged.
+        JournalError: It is damaged.
     """
     _refuse_damaged(path)
     cut_torn_line(path)
@@ -85,7 +85,7 @@ def open_journal(
             load_if_exists=True,
         )
     except UNREADABLE as error:
-        raise GantuneError(f"{path} is damaged: Optuna cannot read it: {error!r}") from None
+        raise JournalError(f"{path} is damaged: Optuna cannot read it: {error!r}") from None
 
 
 def _refuse_damaged(path: Path) -> None:
@@ -97,7 +97,7 @@ def _refuse_damaged(path: Path) -> None:
         except (ValueError, RecursionError):
             is_entry = False
         if not is_entry:
-            raise GantuneError(f"{path} is damaged: line {number} is no entry of a journal")
+            raise JournalError(f"{path} is damaged: line {number} is no entry of a journal")
 
 
 def cut_torn_line(path: Path) -> None:

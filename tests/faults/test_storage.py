@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -223,7 +224,7 @@ def read_all(root: Path) -> dict[str, list[Any]]:
 @pytest.mark.slow
 @pytest.mark.parametrize("is_closed", [True, False])
 def test_no_bit_of_a_table_changes_unnoticed(tmp_path: Path, is_closed: bool) -> None:
-    """A flipped bit is named, or has no effect, or (never closed) looks like a torn tail."""
+    """A flipped bit is named or has no effect; in the last batch it can look like a torn tail."""
     folder = tmp_path / "epochs"
     writer = TableWriter(folder)
     for epoch in (1, 2, 3):
@@ -244,11 +245,11 @@ def test_no_bit_of_a_table_changes_unnoticed(tmp_path: Path, is_closed: bool) ->
             assert str(error).startswith(f"{path} is damaged")
             named += 1
         else:
-            assert found == whole[: len(found)] and len(found) % 2 == 0, position
+            assert found == whole[: len(found)] and len(found) in (4, 6), position
             torn += len(found) < len(whole)
             assert not (is_closed and len(found) < len(whole) and flipped.endswith(b"closed\n\n"))
     assert named > 20
-    assert torn <= (3 if is_closed else len(data))
+    assert torn <= 3 or not is_closed  # where the mark of its end is hit
     writer.close()
 
 
@@ -307,14 +308,15 @@ def test_damaged_checkpoints_are_named_and_the_tables_are_those_of_an_undisturbe
 
 
 @pytest.mark.slow
-def test_a_journal_that_ends_too_early_is_named(ended: Path, tmp_path: Path) -> None:
+def test_a_journal_that_ends_too_early_is_named_and_made_again(ended: Path, tmp_path: Path) -> None:
     root = copied(ended, tmp_path)
-    journal = RunPaths(root).journal
+    journal, known = RunPaths(root).journal, known_to_optuna(root)
     lines = journal.read_text().splitlines(keepends=True)
     asked = [index for index, line in enumerate(lines) if json.loads(line)["op_code"] == 4]
     journal.write_text("".join(lines[: asked[5]]))
-    with pytest.raises(GantuneError, match=r"journal is damaged: it has 5 trials, and trial 5 has"):
-        Conductor(RunPaths(root), study(), Silent())
+    with pytest.warns(UserWarning, match="journal is damaged: it has 5 trials, and trial 5 has"):
+        Conductor(RunPaths(root), study(), Silent()).close()
+    assert known_to_optuna(root) == known
 
 
 @pytest.mark.slow
@@ -349,7 +351,7 @@ def test_no_digit_of_a_trials_parameters_in_the_journal_changes_unnoticed(
     ended: Path, tmp_path: Path
 ) -> None:
     root = copied(ended, tmp_path)
-    journal = RunPaths(root).journal
+    journal, known = RunPaths(root).journal, known_to_optuna(root)
     data = journal.read_bytes()
     begin = data.index(b'"param_value_internal":') + len(b'"param_value_internal":')
     end = data.index(b",", begin)
@@ -359,8 +361,9 @@ def test_no_digit_of_a_trials_parameters_in_the_journal_changes_unnoticed(
         if is_number(flipped[begin:end], data[begin:end]):
             continue  # the last of many digits
         journal.write_bytes(flipped)
-        with pytest.raises(GantuneError, match=r"optuna\.journal is damaged"):
-            Conductor(RunPaths(root), study(), Silent())
+        with pytest.warns(UserWarning, match=r"optuna\.journal is damaged"):
+            Conductor(RunPaths(root), study(), Silent()).close()
+        assert known_to_optuna(root) == known
 
 
 TELLS_AN_END = (6, 7)
@@ -372,7 +375,7 @@ TELLS_AN_END = (6, 7)
 def test_no_digit_of_what_optuna_was_told_changes_unnoticed(
     ended: Path, tmp_path: Path, every: int
 ) -> None:
-    """Refused by name, or without effect: a time, the last of many digits, what is told again."""
+    """Named and made again, or without effect: a time, the last of many digits, what is retold."""
     root = copied(ended, tmp_path)
     journal = RunPaths(root).journal
     data, known = journal.read_bytes(), known_to_optuna(root)
@@ -381,19 +384,19 @@ def test_no_digit_of_what_optuna_was_told_changes_unnoticed(
         flipped = bytearray(data)
         flipped[position] ^= 1
         journal.write_bytes(flipped)
-        try:
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
             Conductor(RunPaths(root), study(), Silent()).close()
-        except GantuneError as error:
-            assert str(error).startswith(f"{journal} is damaged"), position
-            named[re.sub(r".*(another end|Optuna).*", r"\1", str(error))] += 1
-        else:
-            assert known_to_optuna(root) == known, flipped[position - 40 : position + 5]
+        for warning in said:
+            assert str(warning.message).startswith(f"{journal} is damaged"), position
+            named[re.sub(r".*(another end|Optuna).*", r"\1", str(warning.message))] += 1
+        assert known_to_optuna(root) == known, flipped[position - 40 : position + 5]
     assert set(named) == {"another end", "Optuna"} and named["another end"] > 250 / every, named
 
 
 def known_to_optuna(root: Path) -> list[Any]:
     trials = reopen(RunPaths(root)).get_trials()
-    return [(t.state, t.values, t.intermediate_values, t.user_attrs) for t in trials]
+    return [(t.state, t.values, t.params, t.intermediate_values, t.user_attrs) for t in trials]
 
 
 def digits_of_ends(data: bytes) -> Iterator[int]:

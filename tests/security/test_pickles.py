@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -209,7 +210,7 @@ OPENS = {
     "tables": LOADING | {"prune", "resume"},
     "weights": {"show", "export", "sample", "evaluate"},
     "descriptions": {"show", "export", "sample", "evaluate"},
-    "journal": {"resume", "dashboard"},
+    "journal": {"dashboard"},
     "notes": LOADING | {"resume"},
     "study": LOADING | {"prune", "resume"},
     "storage": {"prune", "resume"},
@@ -227,9 +228,12 @@ def test_planted_in_the_place_of(root: Path, what: str, mark: Path, tmp_path: Pa
     names = {str(path.relative_to(tmp_path)) for path in files}
     names |= {str(path.parent.relative_to(tmp_path)) for path in files if "trials" in path.parts}
     found = answers([c for c in COMMANDS if c != ["show", "tiny", "0"]], tmp_path)
-    resumed = within(*RESUME, cwd=tmp_path)
+    with warnings.catch_warnings(record=True) as said_by_resume:
+        warnings.simplefilter("always")
+        resumed = within(*RESUME, cwd=tmp_path)
     found.append(("resume", resumed.returncode, resumed.stderr))
     assert not mark.exists()
+    assert any("made again" in str(w.message) for w in said_by_resume) == (what == "journal")
     for command, status, said in found:
         if command in OPENS[what]:
             assert status in (1, 2) and any(name in said for name in names), (command, said)
