@@ -147,6 +147,10 @@ def test_a_store_that_is_gone_for_good_ends_the_session_and_the_run_resumes(
     ("storage", "message"),
     [
         ("s3://key:secret@bucket/runs", "no keys in the address"),
+        ("s3://anonymous@bucket/runs", "no keys in the address"),
+        ("gs://somebody@bucket/runs", "no keys in the address"),
+        ("gs://anonymous:secret@bucket/runs", "no keys in the address"),
+        ("gs://anonymous@secret@bucket/runs", "no keys in the address"),
         ("runs", "the whole path of a folder"),
         ("s4://bucket/runs", "names no store that can be read"),
         ("nowhere", "cannot be written to.*Does the bucket exist"),
