@@ -154,15 +154,16 @@ class Remote:
         return [folder / info.base_name for info in found]
 
     def names(self) -> list[str]:
-        """What is in the run's folder in the store, files and folders; none that is half written.
+        """What is anywhere in the run's folder in the store; none that is half written.
 
         Raises:
             OSError: The store cannot be read.
         """
         from pyarrow.fs import FileSelector
 
-        own = FileSelector(self._folder, allow_not_found=True)
-        found = patiently(lambda: self._system.get_file_info(own))
+        # Google has no folders: one that holds nothing but folders looks empty from above.
+        tree = FileSelector(self._folder, recursive=True, allow_not_found=True)
+        found = patiently(lambda: self._system.get_file_info(tree))
         return [info.base_name for info in found if not is_temporary(info.base_name)]
 
     def read(self, path: Path) -> bytes | None:
@@ -260,6 +261,13 @@ def address(uri: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
 
 
+def _bounded(uri: str) -> str:
+    """Google's client tries for 15 minutes by itself; here its callers decide for how long."""
+    if not uri.startswith(("gs://", "gcs://")) or "retry_limit_seconds=" in uri:
+        return uri
+    return f"{uri}{'&' if '?' in uri else '?'}retry_limit_seconds=5"
+
+
 def open_remote(uri: str, use: str = "runs", root: Path | None = None) -> Remote:
     """Finds a run's folder in a store; reads nothing yet.
 
@@ -277,12 +285,12 @@ def open_remote(uri: str, use: str = "runs", root: Path | None = None) -> Remote
     import pyarrow as pa
     from pyarrow.fs import FileSystem
 
-    known = address(uri)
+    known, bounded = address(uri), _bounded(uri)
     name = known.rpartition("/")[2]
     try:
-        system, folder = FileSystem.from_uri(uri)
+        system, folder = FileSystem.from_uri(bounded)
     except (pa.ArrowException, OSError) as error:
-        reason = str(error).replace(uri, known)
+        reason = str(error).replace(bounded, known)
         raise UsageError(f"{known} names no store that can be read: {reason}") from None
     if not re.fullmatch(NAME_PATTERN, name) or "/" not in folder.strip("/"):
         raise UsageError(f"{known} names no run: it ends in the run's name, BUCKET/FOLDER/NAME")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from store_keys import store_keys
 
 from gantune.document import Document
 from gantune.loader import study_from_document
@@ -80,6 +81,9 @@ def standing_ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CUDA_VISIBLE_DEVICES", "")  # the same on machines with and without a GPU
+        # Workers have the environment that their Ray was started in.
+        for name, value in store_keys(tmp_path_factory.mktemp("keys")).items():
+            patch.setenv(name, value)
         with local_ray():
             yield
 

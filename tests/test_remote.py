@@ -1,19 +1,17 @@
-"""Runs in a store: S3's protocol spoken by a real server on loopback, and a folder as a store."""
+"""Runs in a store: protocols spoken by real servers on loopback, and a folder as a store."""
 
-import json
 import shutil
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, ClassVar
-from urllib.parse import parse_qs, unquote, urlsplit
+from typing import Any
 
 import pandas as pd
 import pyarrow.fs
 import pytest
 from conftest import make_study
+from gcs_server import GcsServer
+from store_keys import S3_KEYS, store_keys
 from typer.testing import CliRunner
 
 import gantune
@@ -51,9 +49,8 @@ def store() -> Iterator[Store]:
     from moto.server import ThreadedMotoServer
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ACCESS_KEY_ID", "key")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        for name, value in S3_KEYS.items():
+            patch.setenv(name, value)
         server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
         server.start()
         host, port = server.get_host_and_port()
@@ -188,62 +185,25 @@ def test_a_folder_as_a_store(trained: gantune.Run) -> None:
     assert run.best().checkpoint.read_bytes() == trained.best().checkpoint.read_bytes()
 
 
-class Google(BaseHTTPRequestHandler):
-    """As much of Google Cloud Storage's JSON interface as reading takes, over a folder."""
-
-    folder: ClassVar[Path]
-
-    def do_GET(self) -> None:
-        address = urlsplit(self.path)
-        query, path = parse_qs(address.query), unquote(address.path)
-        name = path.removeprefix("/storage/v1/b/bucket/o").removeprefix("/")
-        if not name:
-            prefix, cut = query["prefix"][0], "delimiter" in query
-            found = [str(p.relative_to(self.folder)) for p in self.folder.rglob("*") if p.is_file()]
-            items = [
-                self.about(item)
-                for item in found
-                if item.startswith(prefix) and not (cut and "/" in item.removeprefix(prefix))
-            ]
-            self.answer(200, json.dumps({"kind": "storage#objects", "items": items}).encode())
-        elif not (self.folder / name).is_file():
-            self.answer(404, b"{}")
-        elif query.get("alt") == ["media"]:
-            self.answer(200, (self.folder / name).read_bytes())
-        else:
-            self.answer(200, json.dumps(self.about(name)).encode())
-
-    def about(self, name: str) -> dict[str, str]:
-        time, size = "2026-01-01T00:00:00Z", (self.folder / name).stat().st_size
-        known = {"kind": "storage#object", "bucket": "bucket", "generation": "1", "updated": time}
-        return {**known, "name": name, "size": str(size), "timeCreated": time}
-
-    def answer(self, status: int, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None: ...
-
-
-def test_google_cloud_storage(trained: gantune.Run, tmp_path: Path) -> None:
-    shutil.copytree(trained.root, tmp_path / "google" / "runs" / "tiny")
-    Google.folder = tmp_path / "google"
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Google)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+def test_google_cloud_storage(
+    trained: gantune.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bucket that anyone may read."""
+    for name, value in store_keys(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    server = GcsServer()
     try:
-        at = f"endpoint_override=127.0.0.1:{server.server_port}&scheme=http&retry_limit_seconds=5"
-        run = gantune.load(f"gs://anonymous@bucket/runs/tiny?{at}")
+        server.put(trained.root, "runs/tiny")
+        uri = server.uri("runs/tiny").replace("//", "//anonymous@", 1)
+        run = gantune.load(uri)
         assert run.place == "gs://bucket/runs/tiny"
-        pd.testing.assert_frame_equal(run.epochs, trained.epochs)
-        pd.testing.assert_frame_equal(run.trials, trained.trials)
+        for table in ("trials", "epochs", "steps"):
+            pd.testing.assert_frame_equal(getattr(run, table), getattr(trained, table))
         assert run.best().checkpoint.read_bytes() == trained.best().checkpoint.read_bytes()
         with pytest.raises(gantune.UsageError, match="gs://bucket/runs/none is no run"):
-            gantune.load(f"gs://anonymous@bucket/runs/none?{at}")
+            gantune.load(uri.replace("tiny", "none"))
     finally:
-        server.shutdown()
-        server.server_close()
+        server.stop()
 
 
 @pytest.mark.parametrize(

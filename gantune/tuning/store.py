@@ -25,6 +25,12 @@ from gantune.trialsync import FOLDERS
 from gantune.tuning.mirror import TABLES, Mirror
 from gantune.tuning.observer import Observer
 
+_KEYS = {
+    "s3": "are its keys and region set (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION)",
+    "gs": "are its keys set (GOOGLE_APPLICATION_CREDENTIALS)",
+}
+"""What to ask where a store does not take a file."""
+
 BEATS = 3
 """A session that is alive sends a mark within so many of its intervals."""
 
@@ -47,7 +53,9 @@ def storage_uri(storage: str, name: str) -> str:
                 "path of a folder"
             )
         storage = f"file://{storage}"
-    if re.match(r"[a-z0-9+.-]+://[^/?]*@", storage):
+    asks = re.match(r"([a-z0-9+.-]+://[^/?]*)@", storage)
+    # That is no key: so an emulator of Google's is asked.
+    if asks and asks[1] != "gs://anonymous":
         raise UsageError(
             "--storage: no keys in the address, it is kept with the run; set AWS_ACCESS_KEY_ID and "
             "AWS_SECRET_ACCESS_KEY, or what the store's own tools read"
@@ -73,9 +81,10 @@ def check_store(uri: str) -> None:
         remote.send_now(probe, b"gantune")
         remote.remove(probe)
     except OSError as error:
+        keys = _KEYS.get(remote.uri.partition(":")[0], "may it be written to")
         raise UsageError(
             f"--storage: {remote.uri} cannot be written to: {error}. Does the bucket exist, and "
-            "are its keys and region set (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION)?"
+            f"{keys}?"
         ) from None
     if read_mark(remote) is not None:
         raise UsageError(

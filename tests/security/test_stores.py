@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from conftest import make_study
-from s3_server import KEYS, S3Server
+from s3_server import S3Server
+from store_keys import S3_KEYS
 from test_bombs import quick
 from test_replay import study
 from test_store import Losses, last_machine, run_through_losses
@@ -204,7 +205,7 @@ def test_a_store_does_not_send_a_run_elsewhere(root: Path, store: Path, tmp_path
 def test_a_bucket_is_told_from_its_own_as_a_folder_is(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in KEYS.items():
+    for name, value in S3_KEYS.items():
         monkeypatch.setenv(name, value)
     server = S3Server()
     server.system.create_dir("bucket/mine")

@@ -10,11 +10,12 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from conftest import make_study
 from namespaces import needs_namespaces, two_disks
-from s3_server import KEYS, S3Server
+from s3_server import S3Server
+from store_keys import S3_KEYS
+from stored import check_is_there
 
 import gantune
 from gantune.document import write_document
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def server() -> Iterator[S3Server]:
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in KEYS.items():
+        for name, value in S3_KEYS.items():
             patch.setenv(name, value)
         server = S3Server()
         yield server
@@ -54,19 +55,6 @@ def wait_until(happens: Callable[[], object], seconds: float = 120) -> None:
     while not happens():
         assert time.monotonic() < end, "it did not happen"
         time.sleep(0.1)
-
-
-def check_is_there(server: S3Server, uri: str, root: Path) -> None:
-    """What the bucket has is the run, file by file."""
-    here, there = gantune.load(root), gantune.load(uri)
-    assert here.status == there.status == "finished"
-    for table in ("trials", "epochs", "steps"):
-        pd.testing.assert_frame_equal(getattr(there, table), getattr(here, table))
-    counts = here.epochs.groupby("number")["epoch"].apply(list)
-    assert list(counts) == [list(range(1, 7))] * 4
-    local = {str(p.relative_to(root)) for p in root.rglob("*") if p.is_file()}
-    local = {name for name in local if not name.startswith(("tune/", "control/", "lock"))}
-    assert server.names(f"runs/{root.name}") == local | {"mark.json"}
 
 
 LONG = pytest.mark.long
@@ -98,7 +86,7 @@ def test_a_study_ends_right_through_faults_of_its_store(
     assert code == 0, (tmp_path / "log").read_text()
     assert fault != "errors" or server.failed > 3
     uri = server.uri(f"runs/{fault}")
-    check_is_there(server, uri, tmp_path / "runs" / fault)
+    check_is_there(server, uri, tmp_path / "runs" / fault, trials=4, epochs=6)
     # A second run of the name would write into the first.
     shutil.rmtree(tmp_path / "runs")
     again = subprocess.run(command("run", study, *words), cwd=tmp_path, capture_output=True)
@@ -131,7 +119,7 @@ def test_a_machine_that_is_lost_for_good_is_replaced_by_another(
     )
     assert done.returncode == 0, done.stderr
     run = gantune.load(tmp_path / "runs" / "lost")
-    check_is_there(server, uri, run.root)
+    check_is_there(server, uri, run.root, trials=4, epochs=6)
     assert len(run.info["sessions"]) == 2
     best = run.best().generator().sample(2, 0)
     assert best.shape == (2, 2)
@@ -152,13 +140,17 @@ def test_a_store_that_is_gone_for_good_ends_the_session_and_the_run_resumes(
     server.start()
     done = subprocess.run(command("resume", "gone", "--no-report"), cwd=tmp_path)
     assert done.returncode == 0
-    check_is_there(server, server.uri("runs/gone"), tmp_path / "runs" / "gone")
+    check_is_there(server, server.uri("runs/gone"), tmp_path / "runs" / "gone", trials=4, epochs=6)
 
 
 @pytest.mark.parametrize(
     ("storage", "message"),
     [
         ("s3://key:secret@bucket/runs", "no keys in the address"),
+        ("s3://anonymous@bucket/runs", "no keys in the address"),
+        ("gs://somebody@bucket/runs", "no keys in the address"),
+        ("gs://anonymous:secret@bucket/runs", "no keys in the address"),
+        ("gs://anonymous@secret@bucket/runs", "no keys in the address"),
         ("runs", "the whole path of a folder"),
         ("s4://bucket/runs", "names no store that can be read"),
         ("nowhere", "cannot be written to.*Does the bucket exist"),
