@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 import torch
-from make_run import make
+from make_run import make, make_export, make_interrupted
 from test_cli import within
 from whole import check_whole
 
@@ -34,7 +34,10 @@ from gantune.tuning.lifecycle import (
 from gantune.tuning.local import drive
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
-RUNS = sorted(path.parent for path in FIXTURES.glob("*/expected.json"))
+RUNS, INTERRUPTED, EXPORTS = (
+    sorted(path.parent for path in FIXTURES.glob(f"{kind}-*/expected.json"))
+    for kind in ("run", "interrupted", "export")
+)
 
 
 def check_rows(found: list[dict[str, Any]], expected: list[dict[str, Any]]) -> None:
@@ -83,9 +86,14 @@ def written(root: Path) -> dict[str, Any]:
 
 
 def test_what_this_version_writes_is_among_them(tmp_path: Path) -> None:
-    """One that writes otherwise leaves a run here: `python tests/fixtures/make_run.py FOLDER`."""
-    make(tmp_path / "run")
-    assert written(tmp_path / "run") in [written(root) for root in RUNS]
+    """One that writes otherwise leaves its own here: `make_run.py` says how."""
+    made, interrupted, exported = (tmp_path / name for name in ("run", "interrupted", "export"))
+    make(made)
+    make_interrupted(interrupted)
+    make_export(made, exported)
+    assert written(made) in [written(root) for root in RUNS]
+    assert written(interrupted) in [written(root) for root in INTERRUPTED]
+    assert written(exported) in [written(root) for root in EXPORTS]
 
 
 @pytest.mark.parametrize("root", RUNS, ids=lambda path: path.name)
@@ -111,13 +119,14 @@ def old(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return Path(shutil.copytree(request.param, tmp_path / "old"))
 
 
-def given_a_trial_more(root: Path) -> None:
-    """What `gantune resume --trials +1` does, without Ray."""
+def gone_on(root: Path, extension: Extension) -> None:
+    """What `gantune resume` does, without Ray."""
     paths = RunPaths(root)
     study = load_run_study(paths.study)
     with hold_lock(paths.lock):
         refuse_changed(paths, study)
-        study = extended(study, paths, Extension(trials="+1"))
+        if extension != Extension():
+            study = extended(study, paths, extension)
         rewrite_study(paths, study)
         materials = make_materials(study.trial)
         facts = session_facts(study, materials, 1)
@@ -130,7 +139,7 @@ def given_a_trial_more(root: Path) -> None:
 
 def test_an_older_run_is_given_more_to_do(old: Path) -> None:
     """Its journal and its tables agree, and its trials stay what they were."""
-    given_a_trial_more(old)
+    gone_on(old, Extension(trials="+1"))
     check_whole(old, 3, 3)
     expected, run = json.loads((old / "expected.json").read_text()), gantune.load(old)
     check_rows(rows(run, "trials")[:2], expected["trials"])
@@ -148,4 +157,29 @@ def test_an_older_run_is_reported_and_its_best_exported(old: Path, tmp_path: Pat
     assert exported.returncode == 0, exported.stderr
     expected = json.loads((old / "expected.json").read_text())
     sample = gantune.load_generator(tmp_path / "there")(torch.ones(1, 2))
+    torch.testing.assert_close(sample, torch.tensor(expected["sample"]), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("root", INTERRUPTED, ids=lambda path: path.name)
+def test_an_older_run_that_was_interrupted_goes_on(root: Path, tmp_path: Path) -> None:
+    """Its trial from its own last epoch: what was recorded stays as it was, times included."""
+    there = Path(shutil.copytree(root, tmp_path / "interrupted"))
+    known, before = json.loads((root / "expected.json").read_text()), gantune.load(there)
+    assert before.status == "interrupted"
+    assert list(before.trials["status"]) == ["completed", "interrupted"]
+    gone_on(there, Extension())
+    check_whole(there, 2, 3)
+    after = gantune.load(there)
+    check_rows(rows(after, "epochs")[:5], known["epochs"])
+    check_rows(rows(after, "steps")[: len(known["steps"])], known["steps"])
+    assert after.epochs["number"].tolist() == [0, 0, 0, 1, 1, 1]
+    trial = there / "trials" / "00001"
+    assert len(list(trial.glob("attempt-*"))) == 2
+    assert len(list((trial / "samples").glob("*.png"))) == 3
+
+
+@pytest.mark.parametrize("folder", EXPORTS, ids=lambda path: path.name)
+def test_an_older_export_is_loaded(folder: Path) -> None:
+    expected = json.loads((folder / "expected.json").read_text())
+    sample = gantune.load_generator(folder)(torch.ones(1, 2))
     torch.testing.assert_close(sample, torch.tensor(expected["sample"]), rtol=1e-5, atol=1e-6)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from conftest import make_study
+from data_files import random_images, write_idx
 from namespaces import needs_namespaces, two_disks
 from s3_server import S3Server
 from store_keys import S3_KEYS
@@ -168,8 +169,8 @@ def test_a_store_that_does_not_do_is_said_before_ray_starts(
 
 
 RUN = """
-    run = gantune.run(gantune.load_study({study!r}), runs_dir=runs, address=cluster.address,
-                      storage={storage!r})
+    study = gantune.load_study({study!r}, ["data={{name: idx, root: {data}}}"])
+    run = gantune.run(study, runs_dir=runs, address=cluster.address, storage={storage!r})
     print("status", run.status, "workers", run.trials["worker"].nunique())
 """
 
@@ -178,11 +179,13 @@ RUN = """
 def test_nodes_that_share_no_disk_share_a_store(
     server: S3Server, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Nor the data, which one of them has not: it has them from the driver, once for all trials."""
     runs = tmp_path / "runs"
     runs.mkdir()
     needs_namespaces(runs)
     monkeypatch.setenv("GANTUNE_CACHE", str(tmp_path / "cache"))
-    body = RUN.format(study=str(study), storage=server.uri("apart/runs"))
+    data = write_idx(runs / "digits", random_images(200, 8, 8))
+    body = RUN.format(study=str(study), storage=server.uri("apart/runs"), data=data)
     code = two_disks(runs, body)
     environment = {k: v for k, v in os.environ.items() if k != "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"}
     environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123abcd" * 8}
