@@ -11,6 +11,7 @@ import typer
 
 from gantune.document import read_document
 from gantune.errors import GantuneError, UsageError
+from gantune.extensions import read_extension
 from gantune.options import Storage, Trust
 from gantune.ownership import refuse_of_others
 from gantune.paths import run_paths
@@ -144,6 +145,8 @@ def pack(study: Path, folder: Path, *, trust: bool = False) -> Upload:
     paths = [Path(os.path.normpath(here / file)) for file in (study.name, *files)]
     for path in (study, *paths) if extensions and not trust else ():
         refuse_of_others(path)
+    for path in paths[1:]:
+        read_extension(path, trust=True)  # one that no study takes is not sent, however large
     base = Path(os.path.commonpath([path.parent for path in paths]))
     for path in paths:
         target = folder / path.relative_to(base)

@@ -44,6 +44,11 @@ def test_what_cannot_be_sent_is_said(study: Path, tmp_path: Path) -> None:
         study.write_text(STUDY.replace("../parts/half.py", extension))
         with pytest.raises(UsageError, match=message):
             pack(study, tmp_path / "b")
+    (tmp_path / "large.py").write_bytes(b"#" * 500_001)
+    study.write_text(STUDY.replace("../parts/half.py", "../large.py"))
+    with pytest.raises(UsageError, match=r"large\.py is larger than"):
+        pack(study, tmp_path / "c")
+    assert not (tmp_path / "c").exists()
     study.write_text("trial: {}")
     with pytest.raises(UsageError, match="has no name"):
         pack(study, tmp_path / "c")
