@@ -105,17 +105,17 @@ def test_a_trial_is_held_to_its_share_before_it_takes_anything(
 ) -> None:
     """An engine of a GPU that is not there: its first tensor would be another error."""
 
-    class Told(Exception):
+    class ToldError(Exception):
         pass
 
     def tell(share: float) -> None:
-        raise Told(share)
+        raise ToldError(share)
 
     monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", tell)
     config = make_study().trial
     engine = Engine(make_materials(config), torch.device("cpu"))
     engine.device = torch.device("cuda")
-    with pytest.raises(Told, match=r"0\.25"):
+    with pytest.raises(ToldError, match=r"0\.25"):
         engine.open(spec(tmp_path, config, gpu=0.25))
 
 
