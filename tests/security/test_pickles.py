@@ -107,6 +107,7 @@ RESUME = ["resume", "tiny", "--trials", "+1", "--no-report"]
 
 IN_ONE_PROCESS = """
 import contextlib, io, json, sys
+from gantune.cli import main
 for command in json.loads(sys.argv[1]):
     sys.argv, code, said = ["gantune", *command], 0, io.StringIO()
     with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
