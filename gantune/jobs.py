@@ -110,7 +110,7 @@ def _how_to(head: "Head", job: str, root: Path) -> str:
             f"  follow:  ray job logs --follow {to} {job}",
             f"  stop:    ray job stop {to} {job}",
             f"  go on:   ray job submit {to} -- {again}",
-            f"  report:  gantune report {root}   (where that directory is seen)",
+            f"  report:  gantune report {shlex.quote(str(root))}   (where that directory is seen)",
         ]
     )
 

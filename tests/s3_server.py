@@ -22,10 +22,11 @@ class S3Server:
         delay_s: Each request waits so long.
         is_broken: Each request is answered with error 500.
         failed: Requests that were.
+        delayed: Requests that waited.
     """
 
     def __init__(self) -> None:
-        self.delay_s, self.is_broken, self.failed = 0.0, False, 0
+        self.delay_s, self.is_broken, self.failed, self.delayed = 0.0, False, 0, 0
         self._app = DomainDispatcherApplication(create_backend_app)
         self._port = 0
         self._server: BaseWSGIServer | None = None
@@ -55,7 +56,9 @@ class S3Server:
         self._server.server_close()
 
     def _answer(self, environ: dict[str, Any], respond: Any) -> Iterable[bytes]:
-        time.sleep(self.delay_s)
+        if self.delay_s:
+            self.delayed += 1
+            time.sleep(self.delay_s)
         if self.is_broken:
             self.failed += 1
             environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import kubernetes_validate
 import pytest
 import typer
 import yaml
@@ -113,6 +114,15 @@ def test_the_ray_job_has_kuberays_fields(ray_job: dict[str, Any]) -> None:
         assert {"name", "image", "resources"} <= set(container)
         mounted = {mount["name"] for mount in container.get("volumeMounts", [])}
         assert mounted == {volume["name"] for volume in template["spec"].get("volumes", [])}
+
+
+def test_what_is_kubernetes_own_fits_its_schemas(ray_job: dict[str, Any]) -> None:
+    """Of KubeRay's the fields above are all that is known; its templates are those of pods."""
+    _, policy = yaml.safe_load_all((DEPLOY / "rayjob.yaml").read_text())
+    pods = [{"apiVersion": "v1", "kind": "Pod", **template} for template in templates(ray_job)]
+    for resource in (policy, *pods):
+        newest = kubernetes_validate.latest_version()
+        kubernetes_validate.validate(resource, newest, strict=True)
 
 
 def test_the_ray_job_runs_a_study_on_storage_that_all_nodes_share(ray_job: dict[str, Any]) -> None:

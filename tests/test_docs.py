@@ -2,14 +2,18 @@
 
 import io
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 import yaml
 from conftest import make_study
 from rich.console import Console
+from test_deploy import parsed
 
 from gantune.analysis import failures, importance
 from gantune.cli import app
@@ -47,6 +51,47 @@ def test_the_readme_names_every_command() -> None:
         assert f"gantune {name}" in text, name
 
 
+def in_blocks(page: Path) -> list[str]:
+    """Lines of a page's code blocks that call gantune."""
+    blocks = re.findall(r"^```\w*\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+    return [line for block in blocks for line in block.splitlines() if line.startswith("gantune ")]
+
+
+def in_text(page: Path) -> list[str]:
+    """Commands in a page's sentences, most with placeholders or without what is not spoken of."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    return re.findall(r"`(gantune [^`]+)`", text)
+
+
+def test_every_command_in_the_documents_is_understood() -> None:
+    """Those in blocks, and those in sentences that name a file, as they stand."""
+    blocks = [line for page in PAGES for line in in_blocks(page)]
+    named = re.compile(r"\w[/.]\w")
+    whole = [line for page in PAGES for line in in_text(page) if named.search(line)]
+    for line in (*blocks, *whole):
+        parsed(shlex.split(line, comments=True))
+    assert len(blocks) >= 7 and len(whole) >= 7
+
+
+def test_every_option_of_a_command_in_the_documents_is_there() -> None:
+    """In sentences; in the README's table also what stands in the other column."""
+    rows = [line for line in (ROOT / "README.md").read_text().splitlines() if "| `gantune" in line]
+    seen = 0
+    for line in (*(line for page in PAGES for line in in_text(page)), *rows):
+        names = re.findall(r"gantune ([a-z]+)", line)
+        options = {option for name in names for option in options_of(name)}
+        told = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", line))
+        assert told <= options, line
+        seen += len(told)
+    assert seen > 50
+
+
+def options_of(name: str) -> list[str]:
+    commands: Any = typer.main.get_command(app)
+    parameters = commands.commands[name].params
+    return [word for one in parameters for word in (*one.opts, *one.secondary_opts)]
+
+
 def test_the_study_in_the_readme_is_valid() -> None:
     text = (ROOT / "README.md").read_text().split("```yaml\n")[1].split("```")[0]
     study = study_from_document(parse_document(text, source="README.md"))
@@ -68,7 +113,8 @@ def test_the_manual_names_every_field() -> None:
 def test_every_column_is_explained() -> None:
     text = (ROOT / "docs" / "results.md").read_text()
     for column in (*EPOCHS, *TRIALS, *STEPS):
-        assert f"| `{column.name}` | {column.kind} | {column.meaning} |" in text
+        meaning = column.meaning.replace("|", r"\|")
+        assert f"| `{column.name}` | {column.kind} | {meaning} |" in text
 
 
 def test_every_column_of_an_analysis_is_explained() -> None:
@@ -116,6 +162,15 @@ def test_the_rungs_in_the_manual_are_those_that_check_prints() -> None:
     heads = ("length: ", "rungs in", "budget: ")
     lines = [line for line in out.getvalue().splitlines() if line.startswith(heads)]
     assert len(lines) == 3 and "\n   ".join(lines) in text
+
+
+def test_every_row_of_a_table_has_as_many_cells_as_its_head() -> None:
+    for page in PAGES:
+        head = 0
+        for line in page.read_text().splitlines():
+            cells = len(re.findall(r"(?<!\\)\|", line)) if line.startswith("|") else 0
+            assert cells == head or not (cells and head), f"{page.name}: {line}"
+            head = cells
 
 
 def test_every_test_that_reliability_names_is_there_and_said_to_be_long_where_it_is() -> None:

@@ -42,7 +42,9 @@ def read_inception(path: Path) -> Inception:
     """
     data = path.read_bytes()
     try:
-        state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        # Of a pickle it takes tensors only.
+        kept = io.BytesIO(data)
+        state = torch.load(kept, map_location="cpu", weights_only=True)  # noqa: TID251
         weights = {name: tensor.numpy() for name, tensor in state.items()}
         found = Inception(weights, hashlib.sha256(data).hexdigest()[:16])
         to_network(found)

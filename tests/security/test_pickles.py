@@ -9,6 +9,7 @@ import sys
 import threading
 import warnings
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,14 @@ from test_cli import LONG, TINY, sets, wait_for, within
 from whole import check_whole
 
 import gantune
+from gantune.document import parse_document
 from gantune.errors import GantuneError
+from gantune.loader import study_from_document
+from gantune.lock import hold_lock
 from gantune.paths import RunPaths
 from gantune.records import read_table
 from gantune.report.dashboard import copied_journal
+from gantune.tuning.warm import warm_start
 
 pytestmark = pytest.mark.slow
 
@@ -34,7 +39,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory, standing_ray: None) -> Pa
     """A run of Ray's with all its files."""
     folder = tmp_path_factory.mktemp("study")
     (folder / "tiny.yaml").write_text(TINY)
-    done = within("run", "tiny.yaml", "--trials", "2", "--no-report", cwd=folder)
+    options = ["--set", "loggers=[tensorboard]", "--trials", "2", "--no-report"]
+    done = within("run", "tiny.yaml", *options, cwd=folder)
     assert done.returncode == 0, done.stderr
     done = within("evaluate", "tiny", "--samples", "50", "--repeats", "2", cwd=folder)
     assert done.returncode == 0, done.stderr
@@ -94,6 +100,8 @@ COMMANDS: list[list[str]] = [
     ["sample", "tiny", "--out", "a.png"],
     ["evaluate", "tiny", "--samples", "50", "--repeats", "2"],
     ["prune", "tiny"],
+    ["show", "tiny", "--follow"],
+    ["train", "tiny", "--trial", "0", "--out", "again"],
 ]
 RESUME = ["resume", "tiny", "--trials", "+1", "--no-report"]
 
@@ -118,16 +126,31 @@ def answers(commands: list[list[str]], folder: Path) -> list[tuple[str, int | No
     done = subprocess.run(code, cwd=folder, capture_output=True, text=True, check=True)
     found = [tuple(json.loads(line)) for line in done.stdout.splitlines()]
     assert [command for command, _, _ in found] == [command[0] for command in commands]
-    return [*found, ("dashboard", *dashboard(folder / "runs" / "tiny", folder))]
+    root = folder / "runs" / "tiny"
+    uses: list[tuple[str, Callable[[], object]]] = []
+    # The command serves for ever, after this.
+    uses.append(("dashboard", lambda: copied_journal(gantune.load(root), folder)))
+    uses.append(("generator", lambda: gantune.load(root).best().generator()))
+    # And this one starts Ray then.
+    study = study_from_document(parse_document(TINY, source="tiny.yaml"))
+    uses.append(("run --warm-start", lambda: warm_start(study, root)))
+    return [*found, *((name, *ends(use)) for name, use in uses), ("stop", *stopped(root))]
 
 
-def dashboard(root: Path, folder: Path) -> tuple[int, str]:
-    """What the command does before it serves for ever."""
+def ends(use: Callable[[], object]) -> tuple[int, str]:
     try:
-        copied_journal(gantune.load(root), folder)
+        use()
     except GantuneError as error:
         return error.exit_code, str(error)
     return 0, ""
+
+
+def stopped(root: Path) -> tuple[int, str]:
+    """What the command says of a trial that has ended, while the run is driven by us."""
+    with hold_lock(RunPaths(root).lock):
+        done = within("stop", "tiny", "--trial", "0", cwd=root.parent.parent)
+    is_ended = "trial 0 is not running" in done.stderr
+    return 0 if is_ended else done.returncode, done.stderr
 
 
 def plant_beside(root: Path, mark: Path) -> None:
@@ -166,6 +189,9 @@ def test_planted_beside_a_runs_own_files(root: Path, mark: Path, tmp_path: Path)
     for command, status, said in answers(COMMANDS, tmp_path):
         assert status in (0, None), (command, said)
     assert within(*RESUME, cwd=tmp_path).returncode == 0
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    learning = ["run", "tiny.yaml", "--warm-start", "tiny", "--name", "warm", "--trials", "1"]
+    assert within(*learning, "--no-report", cwd=tmp_path).returncode == 0
     assert not mark.exists()
 
 
@@ -191,6 +217,8 @@ def replaced(root: Path, what: str, mark: Path) -> list[Path]:
         "what nobody opens": [
             *paths.root.glob("trials/*/samples/*.png"),
             *paths.root.glob("trials/*/evaluation.json"),
+            *paths.root.glob("trials/*/samples.webp"),
+            *paths.root.glob("tensorboard/*/*"),
             paths.lock,
             *(paths.control / "stop-all", paths.control / "stop-0", paths.concurrency),
         ],
@@ -205,11 +233,12 @@ def replaced(root: Path, what: str, mark: Path) -> list[Path]:
     return files
 
 
-LOADING = {"show", "report", "compare", "export", "sample", "evaluate", "dashboard"}
+SHOWING = {"show", "report", "compare", "dashboard", "stop", "train", "run --warm-start"}
+LOADING = SHOWING | {"export", "sample", "evaluate", "generator"}
 OPENS = {
     "tables": LOADING | {"prune", "resume"},
-    "weights": {"show", "export", "sample", "evaluate"},
-    "descriptions": {"show", "export", "sample", "evaluate"},
+    "weights": {"show", "export", "sample", "evaluate", "generator"},
+    "descriptions": {"show", "export", "sample", "evaluate", "generator"},
     "journal": {"dashboard"},
     "notes": LOADING | {"resume"},
     "study": LOADING | {"prune", "resume"},

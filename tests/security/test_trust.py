@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import sys
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +19,9 @@ from gantune.errors import UsageError
 from gantune.extensions import MAX_BYTES, read_extension
 from gantune.jobs import pack
 from gantune.loader import load_run_study, load_study
+from gantune.lock import hold_lock
 from gantune.parts.foreign import EXTRA_METRICS, EXTRAS
+from gantune.paths import RunPaths
 from gantune.report.dashboard import copied_journal
 from gantune.tuning.runner import resume_run
 
@@ -202,6 +205,27 @@ def test_commands_run_nothing_of_another_user_unless_told(
     assert (study.parent / "mark").exists()
 
 
+@as_root
+@pytest.mark.slow
+@pytest.mark.usefixtures("standing_ray")
+def test_told_to_trust_a_study_runs_and_goes_on(study: Path, tmp_path: Path) -> None:
+    """Its workers run the extension, too: no trial would end without it."""
+    root, mark = tmp_path / "runs" / "theirs", study.parent / "mark"
+    sets = [word for text in SHORT for word in ("--set", text)]
+    words = [str(study), *sets, "--name", root.name, "--runs-dir", str(root.parent)]
+    os.chown(study, SOMEBODY, -1)
+    run, resume = ["run", *words, "--trials", "1"], ["resume", str(root), "--trials", "+1"]
+    for command in (run, resume):
+        forget()
+        mark.unlink(missing_ok=True)
+        refused = CliRunner().invoke(app, [*command, "--no-report"])
+        assert "--trust" in str(refused.exception) and not mark.exists()
+        done = CliRunner().invoke(app, [*command, "--no-report", "--trust"])
+        assert done.exit_code == 0 and mark.exists(), done.exception
+        os.chown(root, SOMEBODY, -1)
+    assert gantune.load(root).trials["status"].tolist() == ["completed"] * 2
+
+
 METRIC = """
 from gantune import extend
 
@@ -214,6 +238,10 @@ OPENING = {
     "list": [],
     "show": ["run"],
     "show 0": ["run", "0"],
+    "show --follow": ["run", "--follow"],
+    "stop": ["run"],
+    "stop --trial": ["run", "--trial", "0"],
+    "run --warm-start": ["plain.yaml", "--warm-start", "run"],
     "report": ["run", "--out", "page"],
     "compare": ["run", "other"],
     "prune": ["run"],
@@ -223,6 +251,13 @@ OPENING = {
     "evaluate": ["run", "--samples", "50"],
 }
 """What looks at a run."""
+
+REFUSED = {
+    "stop --trial": "trial 0 is not running",
+    "run --warm-start": "no warm start from runs/run",
+    "export --study": "extension",
+}
+"""Which of them have read it by then."""
 
 
 @pytest.mark.parametrize("adds", ["metric", "generator"])
@@ -240,12 +275,16 @@ def test_what_looks_at_a_run_runs_nothing_of_it(
     kept.write_text(kept.read_text().replace(".touch()", ".touch( )"))
     shutil.copytree(root, tmp_path / "runs" / "other")
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "plain.yaml").write_text(TINY)
     for command, words in OPENING.items():
-        done = CliRunner().invoke(app, [command.split()[0], *words])
+        # Nobody stops what nobody drives.
+        lock = hold_lock(RunPaths(root).lock) if "stop" in command else nullcontext()
+        with lock:
+            done = CliRunner().invoke(app, [command.split()[0], *words])
         needs_it = adds == "generator" and command in ("export", "sample", "evaluate")
-        if needs_it or command == "export --study":
-            assert isinstance(done.exception, UsageError), command
-            assert "extension" in str(done.exception), command
+        if needs_it or command in REFUSED:
+            assert isinstance(done.exception, UsageError), (command, done.exception)
+            assert REFUSED.get(command, "extension") in str(done.exception), command
         else:
             assert done.exit_code == 0, (command, done.exception)
     copied_journal(gantune.load(root), tmp_path)

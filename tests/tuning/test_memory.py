@@ -4,9 +4,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import make_study
 from test_host import base, spec
 
 import gantune
+from gantune.engine.engine import Engine
+from gantune.engine.materials import make_materials
 from gantune.engine.memory import keep_to_share, memory_errors
 from gantune.errors import DeviceMemoryError
 from gantune.loader import load_study
@@ -95,6 +98,25 @@ def test_a_share_of_a_gpu_is_a_share_of_its_memory(
     monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", told.append)
     keep_to_share(spec(tmp_path, base(), gpu=gpu), torch.device(device))
     assert told == share
+
+
+def test_a_trial_is_held_to_its_share_before_it_takes_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An engine of a GPU that is not there: its first tensor would be another error."""
+
+    class ToldError(Exception):
+        pass
+
+    def tell(share: float) -> None:
+        raise ToldError(share)
+
+    monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", tell)
+    config = make_study().trial
+    engine = Engine(make_materials(config), torch.device("cpu"))
+    engine.device = torch.device("cuda")
+    with pytest.raises(ToldError, match=r"0\.25"):
+        engine.open(spec(tmp_path, config, gpu=0.25))
 
 
 def test_without_ray_it_is_the_message(study_file: Path, tmp_path: Path) -> None:

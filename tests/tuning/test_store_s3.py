@@ -80,12 +80,15 @@ def test_a_study_ends_right_through_faults_of_its_store(
         else:
             server.stop()
             time.sleep(20)
+            # Longer than all trials take: they, too, wait for their store.
+            assert run.poll() is None
             server.start()
         server.is_broken = False
         code = run.wait(240)
     server.delay_s = 0.0
     assert code == 0, (tmp_path / "log").read_text()
     assert fault != "errors" or server.failed > 3
+    assert fault != "slow" or server.delayed > 50
     uri = server.uri(f"runs/{fault}")
     check_is_there(server, uri, tmp_path / "runs" / fault, trials=4, epochs=6)
     # A second run of the name would write into the first.
@@ -112,6 +115,10 @@ def test_a_machine_that_is_lost_for_good_is_replaced_by_another(
     uri = server.uri("runs/lost")
     wait_until(lambda: "mark.json" in server.names("runs/lost") or driver.poll() is not None)
     wait_until(lambda: (gantune.load(uri).trials["status"] == "completed").any())
+    # Kept up as it goes on: what was sent at the end only would be missing on both sides.
+    there = server.names("runs/lost")
+    kinds = {name if "/" not in name else Path(name).parent.name for name in there}
+    assert kinds >= {"samples", "best", "last", "epochs", "trials", "optuna.journal"}
     os.killpg(driver.pid, signal.SIGKILL)
     driver.wait()
     shutil.rmtree(first)

@@ -3,6 +3,8 @@
 import base64
 import http.server
 import io
+import re
+import shlex
 import socket
 import sys
 import threading
@@ -14,6 +16,7 @@ from typing import Any
 
 import pytest
 from sent import STUDY, files, write_study
+from test_deploy import parsed
 from typer.testing import CliRunner
 
 import gantune
@@ -67,6 +70,60 @@ def test_runs_are_kept_in_a_place_that_the_cluster_knows(
     words = ["submit", str(study), "--address", "http://127.0.0.1:9", *options]
     refused = CliRunner().invoke(app, words)
     assert isinstance(refused.exception, UsageError) and message in str(refused.exception)
+
+
+class Asked:
+    """In the place of a head: what it was asked to run."""
+
+    address = "http://head:8265"
+    command = ""
+
+    def __init__(self, address: str) -> None:
+        assert address == self.address
+
+    def submit(self, command: str, folder: Path) -> str:
+        assert (folder / "studies" / "sent.yaml").is_file()
+        type(self).command = command
+        return "job-1"
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ([], {}),
+        (["--storage", "s3://b/r?region=x&a=b"], {"storage": "s3://b/r?region=x&a=b"}),
+        (["--concurrency", "3"], {"concurrency": 3}),
+        (["--name", "other"], {"name": "other"}),
+        (["--trust"], {}),  # asked here; there the copies are the job's user's
+        (["--set", "a=['b c']", "--set", "$A=`x`; y"], {"set_": ["a=['b c']", "$A=`x`; y"]}),
+    ],
+)
+def test_the_job_is_told_what_its_command_was_told(
+    study: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], told: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(submission, "Head", Asked)
+    runs = ["--runs-dir", "/shared/the runs"]
+    words = ["submit", str(study), "--address", Asked.address, *runs, *options, "--detach"]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.exception
+    python, _, *job = shlex.split(Asked.command)
+    assert python == "python"
+    expected = {
+        "study": Path("studies/sent.yaml"),
+        "address": "auto",
+        "runs_dir": Path("/shared/the runs"),
+        "name": "sent",
+        "report": False,
+        **told,
+    }
+    given = parsed(job).params
+    assert {key: value for key, value in given.items() if value or key == "report"} == expected
+    again = re.search(r"-- python -m (gantune resume .*)", done.output)
+    report = re.search(r"report:  (gantune report .*?)  ", done.output)
+    assert again is not None and report is not None
+    root = f"/shared/the runs/{expected['name']}"
+    assert parsed(shlex.split(again[1])).params["run"] == root
+    assert parsed(shlex.split(report[1])).params["runs"] == [root]
 
 
 @pytest.fixture
