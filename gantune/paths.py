@@ -47,6 +47,16 @@ class RunPaths:
         return self.root / "warm_start.json"
 
     @property
+    def real_samples(self) -> Path:
+        """A picture of some of the data, made when the run began."""
+        return self.root / "samples_real.png"
+
+    @property
+    def real_modes(self) -> Path:
+        """How the data fall on classes or modes."""
+        return self.root / "real.json"
+
+    @property
     def storage(self) -> Path:
         """Which store keeps the run, and the sessions that wrote there; only where one does."""
         return self.root / "storage.json"
