@@ -5,7 +5,6 @@ The bytes of a picture depend on the samples only, so one that is made again is 
 
 import io
 import math
-import struct
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -31,10 +30,7 @@ MAX_SIDE = 16_383
 MAX_ANIMATED = 2**29
 """Pixels of an animation's pictures in all: 2 GB while it is made."""
 
-_DAMAGED = (
-    *(OSError, SyntaxError, ValueError, TypeError, LookupError, struct.error),
-    Image.DecompressionBombError,
-)
+_DAMAGED = (OSError, SyntaxError, ValueError, IndexError, Image.DecompressionBombError)
 """Pillow's ways to say that a picture is damaged."""
 
 _BACKGROUND = 255

@@ -16,6 +16,8 @@ from gantune.parts.data import AnyData, ImageFolder
 from gantune.paths import RunPaths
 from gantune.pictures import open_png
 from gantune.report.write import write_report
+from gantune.tuning.lifecycle import create_run
+from gantune.tuning.store import mirrored
 
 
 def images(folder: Path, count: int = 12) -> Path:
@@ -71,6 +73,17 @@ def test_a_session_leaves_what_is_there(tmp_path: Path) -> None:
     keep_real(paths, data, options)
     assert paths.real_samples.stat() == before
     assert read_real(paths, options) == look(data, options)
+
+
+def test_the_store_of_a_run_has_it(tmp_path: Path) -> None:
+    study, paths = make_study(), RunPaths(tmp_path / "run")
+    create_run(paths, study, storage=f"file://{tmp_path}/store/run")
+    keep_real(paths, load_dataset(study.trial.data), study.trial.data)
+    with mirrored(paths) as mirror:
+        mirror.finish()
+    there = RunPaths(tmp_path / "store" / "run")
+    assert read_real(there, study.trial.data) is not None
+    assert there.real_samples.read_bytes() == paths.real_samples.read_bytes()
 
 
 def test_an_image_that_cannot_be_read_is_told_by_whoever_trains_on_it(tmp_path: Path) -> None:
