@@ -9,6 +9,8 @@ from pathlib import Path
 from gantune.errors import UsageError
 from gantune.study import NAME_PATTERN
 
+_TABLES = ("epochs", "trials", "steps")
+
 
 @dataclass(frozen=True)
 class RunPaths:
@@ -45,6 +47,16 @@ class RunPaths:
     def warm_start(self) -> Path:
         """An earlier run's trials that the sampler knows; only where there is an earlier run."""
         return self.root / "warm_start.json"
+
+    @property
+    def real_samples(self) -> Path:
+        """A picture of some of the data, made when the run began."""
+        return self.root / "samples_real.png"
+
+    @property
+    def real_modes(self) -> Path:
+        """How the data fall on classes or modes."""
+        return self.root / "real.json"
 
     @property
     def storage(self) -> Path:
@@ -119,34 +131,56 @@ def refuse_links(paths: RunPaths) -> None:
     be a link: its user has named it.
 
     Raises:
-        UsageError: A file or a folder of it is a link; names it.
+        UsageError: A file or a folder of it is a link, which is named; or one cannot be listed.
     """
     # Each after the one that it is in, which names it where it is a link itself.
     for folder in [paths.root, paths.control, *_folders(paths)]:
-        for path in folder.iterdir() if folder.is_dir() else ():
-            # Optuna's lock is never followed, and removed by whoever opens the journal.
-            if path.is_symlink() and path != paths.journal_lock:
-                _refuse(path)
+        _refuse_links_in(folder, paths)
+
+
+def refuse_links_to_open(paths: RunPaths) -> None:
+    """As :func:`refuse_links`, of what a run is known by: its own files, and those of its tables.
+
+    Whoever reads it would read, and a report publish, something else. The folders of its trials can
+    be many: what is in them is refused when it is opened, see :func:`refuse_linked`.
+
+    Raises:
+        UsageError: One is a link, which is named; or one cannot be listed.
+    """
+    for folder in [paths.root, *(paths.table(name) for name in _TABLES)]:
+        _refuse_links_in(folder, paths)
 
 
 def refuse_linked(folder: Path, root: Path) -> None:
     """Refuses one folder of a run where a link leads to it, or a file of it is a link.
 
     Raises:
-        UsageError: One does; names it.
+        UsageError: One does, which is named; or the folder cannot be listed.
     """
     inside = [folder, *folder.parents]
     for path in inside[: inside.index(root)]:
         if path.is_symlink():
             _refuse(path)
-    for path in folder.iterdir() if folder.is_dir() else ():
-        if path.is_symlink():
+    _refuse_links_in(folder, RunPaths(root))
+
+
+def _refuse_links_in(folder: Path, paths: RunPaths) -> None:
+    try:
+        with os.scandir(folder) as entries:
+            links = [Path(entry.path) for entry in entries if entry.is_symlink()]
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be listed: {error.strerror}") from None
+    for path in sorted(links):
+        # Optuna's lock is never followed, and removed by whoever opens the journal.
+        if path != paths.journal_lock:
             _refuse(path)
 
 
 def _folders(paths: RunPaths) -> Iterator[Path]:
     """Folders that a run writes into; Ray's own are made anew with each session."""
-    yield from (paths.table(name) for name in ("epochs", "trials", "steps"))
+    yield from (paths.table(name) for name in _TABLES)
     yield paths.ray
     events = paths.root / "tensorboard"
     yield from (events, *(path for path in events.rglob("*") if path.is_dir()))

@@ -5,20 +5,33 @@ The bytes of a picture depend on the samples only, so one that is made again is 
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from gantune.errors import GantuneError
 from gantune.parts.data import AnyData, Grid, Ring
+from gantune.storage import read_bounded
 
 GRID_SIDE = 400
 """Pixels that a grid is enlarged to, about; one that is larger stays as it is."""
 SCATTER_SIDE = 320
 DOT = 1
 FRAME_MS = 300
+
+MAX_PIXELS = 20_000_000
+"""Of a picture that is read: 1,024 images of 128 pixels a side, or 64 of 512, and some more."""
+MAX_SIDE = 16_383
+"""Of a WebP."""
+MAX_ANIMATED = 2**29
+"""Pixels of an animation's pictures in all: 2 GB while it is made."""
+
+_DAMAGED = (OSError, SyntaxError, ValueError, IndexError, Image.DecompressionBombError)
+"""Pillow's ways to say that a picture is damaged."""
 
 _BACKGROUND = 255
 _INK = 40
@@ -43,9 +56,20 @@ def picture_to_png(picture: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def pngs_to_animation(frames: Sequence[bytes]) -> bytes | None:
-    """An animated WebP, without loss, of the PNGs that are whole; None if there is none."""
-    whole = [picture for frame in frames if (picture := _read(frame)) is not None]
+def pngs_to_animation(frames: Iterable[bytes]) -> bytes | None:
+    """An animated WebP, without loss, of the PNGs that are whole; None if there is none.
+
+    Pictures that are not as large as the first are left out, and those for which there is no room.
+    """
+    whole, room = list[Image.Image](), MAX_ANIMATED
+    for frame in frames:
+        picture = open_png(frame)
+        if picture is None or (whole and picture.size != whole[0].size):
+            continue
+        room -= picture.width * picture.height
+        if room < 0:
+            break
+        whole.append(picture.convert("RGB"))
     if not whole:
         return None
     first, *others = whole
@@ -63,10 +87,32 @@ def pngs_to_animation(frames: Sequence[bytes]) -> bytes | None:
     return buffer.getvalue()
 
 
-def _read(png: bytes) -> Image.Image | None:
+def read_png(path: Path) -> bytes:
+    """A picture's file; empty where it is none that a run could have written.
+
+    Whoever has made the run can have put anything there: a link that leads out of it, a pipe that
+    nobody writes to.
+    """
     try:
-        return Image.open(io.BytesIO(png)).convert("RGB")
-    except (OSError, SyntaxError):  # Pillow's ways to say that a file is damaged
+        return b"" if path.is_symlink() else read_bounded(path)
+    except (GantuneError, OSError):
+        return b""
+
+
+def open_png(png: bytes) -> Image.Image | None:
+    """The picture in a PNG's bytes, read to its end; None of damaged, huge or other ones.
+
+    Left to choose, Pillow goes by the first bytes, and starts Ghostscript on a page of PostScript.
+    """
+    width, height = png_size(png)
+    if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
+        return None
+    try:
+        picture = Image.open(io.BytesIO(png), formats=("PNG",))
+        if picture.size != (width, height):  # a second header
+            return None
+        return picture.convert("L" if picture.mode == "L" else "RGB")
+    except _DAMAGED:
         return None
 
 

@@ -17,12 +17,12 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from gantune.errors import GantuneError, UsageError
-from gantune.storage import MAX_BYTES, cache_dir, is_temporary, write_atomically
+from gantune.storage import MAX_BYTES, cache_dir, is_temporary, write_atomically, write_chunks
 from gantune.study import NAME_PATTERN
 
 _T = TypeVar("_T")
 
-READ_ATTEMPTS = 3
+READ_ATTEMPTS, CHUNK = 3, 2**24
 
 PATIENCE_S = 60.0
 """For so long a store that does not answer, or answers with errors, is tried again."""
@@ -32,6 +32,10 @@ _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 _NEVER_CHANGED = {".arrow", ".safetensors", ".png"}
 """With the same size and time such a file is the same; others are small."""
+
+_PARSED = {".json", ".yaml"}
+"""Parsed as a whole; all else can be of any size."""
+_TOO_LARGE = f"is damaged: it is larger than {MAX_BYTES:,} bytes"
 
 
 def is_remote(path: str | Path) -> bool:
@@ -61,6 +65,7 @@ class Remote:
 
         Raises:
             UsageError: The store cannot be read.
+            GantuneError: A file is larger than any that is parsed as a whole.
         """
         for attempt in range(READ_ATTEMPTS):
             try:
@@ -77,6 +82,7 @@ class Remote:
 
         Raises:
             OSError: It does not, for :data:`PATIENCE_S`.
+            GantuneError: A file is larger than any that is parsed as a whole.
         """
         patiently(lambda: self._bring(folder))
 
@@ -85,6 +91,7 @@ class Remote:
 
         Raises:
             OSError: The store does not answer, for :data:`PATIENCE_S`.
+            GantuneError: A file is larger than any that is parsed as a whole.
         """
 
         def add() -> None:
@@ -119,8 +126,10 @@ class Remote:
             known = here.stat()
             if (known.st_size, known.st_mtime) == (info.size, _changed(info)):
                 return
+        if here.suffix in _PARSED and info.size > MAX_BYTES:
+            raise GantuneError(f"{self.uri}: {here.name} {_TOO_LARGE}")
         with self._system.open_input_stream(info.path) as stream:
-            write_atomically(here, stream.read())
+            write_chunks(here, iter(partial(stream.read, CHUNK), b""))
         os.utime(here, (_changed(info), _changed(info)))
 
     def bring_missing(self, wanted: Callable[[Path], bool]) -> None:
@@ -131,6 +140,7 @@ class Remote:
 
         Raises:
             OSError: The store cannot be read.
+            GantuneError: A file is larger than any that is parsed as a whole.
         """
         from pyarrow.fs import FileSelector, FileType
 
@@ -180,8 +190,7 @@ class Remote:
 
         with suppress(FileNotFoundError):
             if len(data := patiently(read)) > MAX_BYTES:
-                name = f"{self.uri}: {path.name}"
-                raise GantuneError(f"{name} is damaged: it is larger than {MAX_BYTES:,} bytes")
+                raise GantuneError(f"{self.uri}: {path.name} {_TOO_LARGE}")
             return data
         return None
 

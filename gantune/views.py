@@ -72,10 +72,11 @@ def dashboard(
     runs_dir: RunsDir = Path("runs"),
 ) -> None:
     """Open optuna-dashboard on a copy of a run's journal, or TensorBoard, on this machine only."""
-    from gantune.paths import RunPaths
+    from gantune.paths import RunPaths, refuse_links
 
     paths = RunPaths(find_run(run, runs_dir))
     if tensorboard:
+        refuse_links(paths)
         _require("tensorboard", "TensorBoard")
         logs = paths.root / "tensorboard"
         if not logs.is_dir():

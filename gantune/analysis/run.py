@@ -28,7 +28,7 @@ from gantune.checkpoints import read_checkpoint
 from gantune.errors import CheckpointError, UsageError
 from gantune.loader import open_study
 from gantune.lock import is_held
-from gantune.paths import RunPaths, refuse_linked
+from gantune.paths import RunPaths, refuse_linked, refuse_links_to_open
 from gantune.records import read_table
 from gantune.remote import Remote, is_remote, open_remote
 from gantune.runinfo import read_info
@@ -282,7 +282,8 @@ def load(path: str | Path) -> Run:
             :func:`gantune.remote.open_remote`.
 
     Raises:
-        UsageError: There is no run at the path, or the store cannot be read.
+        UsageError: There is no run at the path, a link leads out of it, or the store cannot be
+            read.
         ConfigError: Its study file is damaged.
     """
     remote = open_remote(str(path)) if is_remote(path) else None
@@ -293,4 +294,5 @@ def load(path: str | Path) -> Run:
     if not paths.study.is_file():
         place = remote.uri if remote else path
         raise UsageError(f"{place} is no run: it has no {paths.study.name}")
+    refuse_links_to_open(paths)
     return Run(paths.root, open_study(paths.study), read_info(paths.info), remote)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from gantune.parts.data import Grid as MixtureGrid
 from gantune.parts.data import Ring
 from gantune.paths import RunPaths
-from gantune.pictures import half_side
+from gantune.pictures import half_side, open_png, read_png
 from gantune.report.drawing import Drawing
 from gantune.report.figures_confirmed import front_figure, seeds_figure
 from gantune.report.figures_modes import (
@@ -133,8 +133,10 @@ def _scatters(material: Material) -> Iterator[Figure]:
         if files:
             epoch, path = min(files, key=lambda f: abs(f[0] - (histogram.epoch or 0)))
             head = f"{histogram.name}: trial {histogram.number}, epoch {epoch}"
-            drawing = scatter_figure(path.read_bytes(), centers, reach, head)
-            yield Figure(f"scatter_{histogram.name}", "scatters", caption, drawing)
+            png = read_png(path)
+            if open_png(png) is not None:
+                drawing = scatter_figure(png, centers, reach, head)
+                yield Figure(f"scatter_{histogram.name}", "scatters", caption, drawing)
 
 
 def _search(material: Material) -> Iterator[Figure]:

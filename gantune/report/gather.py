@@ -4,11 +4,12 @@ from dataclasses import dataclass
 
 from gantune.analysis.recorded import epochs_of_search, of_search
 from gantune.analysis.run import Run
+from gantune.engine.real import RealData, read_real
 from gantune.paths import RunPaths
 from gantune.report.answer import Answer, answer
 from gantune.report.confirmed import Confirmed, Front, confirmed, front
 from gantune.report.found import Found, find
-from gantune.report.grids import Grid, RealData, grids, real_data
+from gantune.report.grids import Grid, grids
 from gantune.report.modes import (
     PANELS,
     Curves,
@@ -71,7 +72,12 @@ class Material:
 
 
 def gather(run: Run) -> Material:
-    """Makes every record from a run's tables and files; reads only."""
+    """Makes every record from a run's tables and files; reads only.
+
+    Raises:
+        UsageError: A link leads out of the run.
+    """
+    paths = RunPaths(run.root)
     # Repeats of a confirmation are no part of the search, and are of one region of the space.
     trials, epochs, objective = of_search(run), epochs_of_search(run), run.study.objective
     found, seeds = find(run), confirmed(run)
@@ -102,6 +108,6 @@ def gather(run: Run) -> Material:
         time_line=time_line(trials),
         table=table,
         provenance=provenance(run),
-        real=real_data(run.study.trial.data),
-        grids=grids(RunPaths(run.root), list(dict.fromkeys(numbers)), PICTURES, PICTURE_BYTES),
+        real=read_real(paths, run.study.trial.data),
+        grids=grids(paths, list(dict.fromkeys(numbers)), PICTURES, PICTURE_BYTES),
     )

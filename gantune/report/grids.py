@@ -1,40 +1,21 @@
-"""Pictures of samples, real and generated, small enough to stand in a page."""
+"""Pictures of samples, small enough to stand in a page."""
 
 import base64
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from gantune.engine.datasets.base import Source, split
-from gantune.engine.datasets.downloaded import IDX_CLASSES
-from gantune.engine.datasets.files import idx_set, idx_source, image_folder, npz_set, stacked_mnist
-from gantune.engine.datasets.small import digits, mixture
-from gantune.errors import DataError
-from gantune.parts.data import AnyData, Downloaded
-from gantune.paths import RunPaths
-from gantune.pictures import picture_to_png, samples_to_picture
-from gantune.sources.idx import find_idx
+from gantune.paths import RunPaths, refuse_linked
+from gantune.pictures import MAX_PIXELS, open_png, png_size, read_png
 
-SHOWN = 64
-POINTS = 2500
-MAX_LABELLED = 200
-
-READERS: dict[str, Any] = {
-    "digits": digits,
-    "ring": mixture,
-    "grid": mixture,
-    "idx": idx_set,
-    "npz": npz_set,
-    "image_folder": image_folder,
-    "stacked_mnist": stacked_mnist,
-}
-"""Data sets that are read without torch."""
+MAX_IN_ALL = 2**29
+"""Pixels of a report's pictures: a minute or two where they are made to take long."""
 
 
 @dataclass(frozen=True)
@@ -52,57 +33,13 @@ class Grid:
     sizes: tuple[tuple[int, int], ...]
 
 
-@dataclass(frozen=True)
-class RealData:
-    """What the generators imitate.
-
-    Attributes:
-        picture: Real training samples, laid out like the generated ones.
-        shares: Of the training data in each class or mode; None where there are no labels.
-        centers: (x, y) of a mixture's modes; None for images.
-    """
-
-    picture: bytes
-    shares: tuple[float, ...] | None
-    centers: tuple[tuple[float, float], ...] | None
-
-
-def real_data(options: AnyData) -> RealData | None:
-    """A look at a trial's data; None where it is not on this machine or needs torch to be read."""
-    try:
-        source = _source(options)
-        if source is None:
-            return None
-        data = split(source, options)
-        count = POINTS if data.centers is not None else SHOWN
-        chosen = np.random.default_rng(0).permutation(len(data.train))[:count]
-        samples = np.asarray(data.train[np.sort(chosen)])
-    except (DataError, OSError):
-        return None
-    scaled = samples / np.float32(127.5) - 1 if samples.dtype == np.uint8 else samples
-    picture = samples_to_picture(scaled.astype(np.float32), options)
-    shares = None
-    if data.labels is not None and data.classes:
-        counts = np.bincount(data.labels, minlength=data.classes)
-        shares = tuple(float(count) / len(data.labels) for count in counts)
-    centers = None
-    if data.centers is not None:
-        centers = tuple((float(x), float(y)) for x, y in data.centers)
-    return RealData(picture_to_png(picture), shares, centers)
-
-
-def _source(options: AnyData) -> Source | None:
-    if isinstance(options, Downloaded) and options.name in IDX_CLASSES:
-        folder = Path(options.root).expanduser()
-        layout = (f"{IDX_CLASSES[options.name]}/raw",)
-        return idx_source(find_idx(str(folder), layout), options.image_size)
-    reader = READERS.get(options.name)
-    found: Source | None = reader(options) if reader else None
-    return found
-
-
 def picture_epochs(paths: RunPaths, number: int) -> list[tuple[int, Path]]:
-    """A trial's pictures by epoch."""
+    """A trial's pictures by epoch.
+
+    Raises:
+        UsageError: A link leads out of the run.
+    """
+    refuse_linked(paths.samples(number), paths.root)
     files = sorted(paths.samples(number).glob("epoch-*.png"))
     return [(int(p.stem.removeprefix("epoch-")), p) for p in files if p.stem[6:].isdecimal()]
 
@@ -115,13 +52,20 @@ def grids(paths: RunPaths, numbers: Sequence[int], most: int, budget: int) -> di
         numbers: Trials, those that matter most first.
         most: Pictures of one trial; the first and the last are among them.
         budget: Bytes in all.
+
+    Raises:
+        UsageError: A link leads out of the run.
     """
     found: dict[int, Grid] = {}
+    pixels = MAX_IN_ALL
     for number in numbers:
         files = picture_epochs(paths, number)
-        keep = _spread(len(files), most)
-        read = [(files[i][0], shrink(_read(files[i][1]))) for i in keep]
-        whole = [(epoch, *small) for epoch, small in read if small is not None]
+        read = [(files[i][0], read_png(files[i][1])) for i in _spread(len(files), most)]
+        pixels -= sum(min(math.prod(png_size(png)), MAX_PIXELS) for _, png in read)
+        if pixels < 0:
+            break
+        shrunk = [(epoch, shrink(png)) for epoch, png in read]
+        whole = [(epoch, *small) for epoch, small in shrunk if small is not None]
         size = sum(len(webp) for _, webp, _ in whole)
         if size > budget:
             break
@@ -138,20 +82,12 @@ def _spread(count: int, most: int) -> list[int]:
     return sorted({round(i * (count - 1) / (most - 1)) for i in range(most)})
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError:  # removed while we looked: the trial fell out of the best
-        return b""
-
-
 def shrink(png: bytes) -> tuple[bytes, tuple[int, int]] | None:
     """A picture whose pixels were enlarged, at its natural size; None of a damaged one."""
-    try:
-        image = Image.open(io.BytesIO(png))
-        pixels = np.asarray(image.convert("L" if image.mode == "L" else "RGB"))
-    except (OSError, SyntaxError, ValueError):  # Pillow's ways to say that a file is damaged
+    picture = open_png(png)
+    if picture is None:
         return None
+    pixels = np.asarray(picture)
     factor = _enlargement(pixels)
     small = Image.fromarray(np.ascontiguousarray(pixels[::factor, ::factor]))
     buffer = io.BytesIO()

@@ -54,7 +54,7 @@ def _paint(image: Image.Image, brush: ImageDraw.ImageDraw, mark: Mark, by: int) 
             at, drawable(mark.text), font=font, anchor=anchor, fill=colour, stroke_width=stroke
         )
     else:
-        picture = Image.open(io.BytesIO(mark.png)).convert("RGB")
+        picture = Image.open(io.BytesIO(mark.png), formats=("PNG",)).convert("RGB")
         size = (round(mark.width * by), round(mark.height * by))
         place = (round(mark.x * by), round(mark.y * by))
         image.paste(picture.resize(size, Image.Resampling.NEAREST), place)

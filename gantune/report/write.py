@@ -102,7 +102,7 @@ def _as_png(webp: bytes) -> bytes:
 
     from PIL import Image
 
-    image = Image.open(io.BytesIO(webp))
+    image = Image.open(io.BytesIO(webp), formats=("WEBP",))
     factor = max(1, round(400 / image.width))
     size = (image.width * factor, image.height * factor)
     buffer = io.BytesIO()

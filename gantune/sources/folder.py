@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 FIELD = "data.root"
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
+FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
+"""Pillow knows others, and starts Ghostscript for one of them."""
 MODES = {1: "L", 3: "RGB"}
 # Wider than a byte: a conversion would cut their values off.
 WIDE_MODES = ("I", "F")
@@ -169,6 +171,6 @@ def _image(path: str) -> Any:
     from PIL import Image
 
     try:
-        return Image.open(path)
+        return Image.open(path, formats=FORMATS)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(FIELD, f"{path} is no image that can be read: {error}") from None

@@ -4,6 +4,7 @@ import warnings
 from pathlib import Path
 from typing import Protocol
 
+from gantune.engine.real import keep_real
 from gantune.errors import StorageError
 from gantune.host import Host, Progress, worker_name
 from gantune.lock import hold_lock
@@ -76,6 +77,7 @@ def train_base(study: Study, out: Path, progress: MakeProgress) -> RunEnd:
     create_run(paths, alone)
     with hold_lock(paths.lock):
         begin_session(paths.info, None, session_facts(alone, materials, 1))
+        keep_real(paths, materials.dataset, alone.trial.data)
         with observed(paths, alone, progress) as observer:
             conductor = Conductor(paths, alone, observer)
             with interruptible() as interrupted:

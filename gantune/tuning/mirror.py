@@ -242,6 +242,7 @@ class Mirror:
         paths = self._paths
         # By the first of them a run is known that is lost before its first mark.
         alone = [paths.storage, paths.study, paths.info, paths.warm_start]
+        alone += [paths.real_modes, paths.real_samples]
         events = sorted((paths.root / "tensorboard").rglob("*"))
         ended = [path for number in sorted(self._ended) for path in _files(paths.trial(number))]
         return _keys([*alone, *(path for path in events if path.is_file()), *ended])

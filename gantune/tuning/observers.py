@@ -8,7 +8,7 @@ from typing import Any
 from gantune.disk import EndRow, thin, thin_waiting, worth_keeping
 from gantune.errors import UsageError
 from gantune.paths import RunPaths
-from gantune.pictures import pngs_to_animation
+from gantune.pictures import pngs_to_animation, read_png
 from gantune.storage import write_atomically
 from gantune.study import Study
 from gantune.trial import Record, TrialSpec
@@ -43,7 +43,7 @@ class Animations:
     def _make(self, number: int) -> None:
         pictures = sorted(self._paths.samples(number).glob("epoch-*.png"))
         # A damaged picture costs a frame, not the run.
-        animation = pngs_to_animation([path.read_bytes() for path in pictures])
+        animation = pngs_to_animation(read_png(path) for path in pictures)
         if animation is not None:
             write_atomically(self._paths.animation(number), animation)
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from gantune.engine.real import keep_real
 from gantune.errors import MemoryKillError, UsageError
 from gantune.loader import load_run_study
 from gantune.lock import hold_lock
@@ -230,6 +231,7 @@ def _drive(
         refuse_other_features(paths, facts)
         rewrite_study(paths, study)  # nothing refuses it any more: it may have grown
         begin_session(paths.info, study_file, facts)
+        keep_real(paths, room.materials.dataset, study.trial.data)
         with observed(paths, study, progress, mirror) as observer:
             conductor = Conductor(paths, study, observer, mirror.bring)
             with interruptible() as interrupted:

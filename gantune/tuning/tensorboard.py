@@ -19,7 +19,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 
 from gantune.columns import EPOCHS
 from gantune.paths import RunPaths, picture_name
-from gantune.pictures import png_size
+from gantune.pictures import png_size, read_png
 from gantune.records import read_table
 from gantune.trial import Record, TrialSpec
 
@@ -77,8 +77,7 @@ class TensorBoard:
     def _pictures(self, number: int, records: Sequence[Record]) -> Iterator[tuple[int, Summary]]:
         for record in records:
             path = self._paths.samples(number) / picture_name(record["epoch"])
-            if path.exists():
-                data = path.read_bytes()
+            if data := read_png(path):
                 width, height = png_size(data)
                 image = Summary.Image(
                     height=height, width=width, colorspace=3, encoded_image_string=data

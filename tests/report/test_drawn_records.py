@@ -16,7 +16,7 @@ from gantune.report.confirmed import Configuration, Confirmed, Pair, confirmed_l
 from gantune.report.drawing import Box, Dot, Drawing, Label
 from gantune.report.figures_search import importance_figure
 from gantune.report.gather import gather
-from gantune.report.grids import real_data, shrink
+from gantune.report.grids import shrink
 from gantune.report.lessons import mattered
 from gantune.report.modes import metric_curves, mode_histograms, precision_recall
 from gantune.report.optuna_plots import journal_trials
@@ -209,17 +209,6 @@ def test_pictures_shrink_to_their_own_pixels() -> None:
     again = np.asarray(Image.open(io.BytesIO(found[0])).convert("L"))
     np.testing.assert_array_equal(again, small)
     assert shrink(buffer.getvalue()[:40]) is None
-
-
-def test_real_data_are_read_without_torch() -> None:
-    found = real_data(make_study(trial={"data": {"name": "digits"}}).trial.data)
-    assert found is not None and found.shares is not None and found.centers is None
-    # 178 zeros of 1,797 digits.
-    assert found.shares[0] == pytest.approx(178 / 1797)
-    ring = real_data(make_study().trial.data)
-    assert ring is not None and ring.centers is not None and len(ring.centers) == 8
-    nowhere = make_study().trial.data.model_copy(update={"name": "somewhere"})
-    assert real_data(nowhere) is None
 
 
 def test_shares_of_different_groups_of_trials_are_not_told_as_parts_of_one_whole() -> None:

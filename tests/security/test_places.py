@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from conftest import make_study
+from made import make_run
 from optuna.samplers import RandomSampler
 from optuna.storages.journal import JournalFileSymlinkLock
 from test_cli import TINY, call
@@ -19,7 +20,9 @@ from gantune.export import write_export
 from gantune.loader import load_study, open_study
 from gantune.lock import hold_lock
 from gantune.paths import RunPaths, refuse_links
+from gantune.report.write import write_report
 from gantune.tuning.journal import open_journal
+from gantune.tuning.warm import warm_start
 
 
 @pytest.fixture(scope="module")
@@ -126,8 +129,8 @@ def test_export_reads_nothing_outside(root: Path, tmp_path: Path, place: str) ->
     """Not even another run's weights, which would do."""
     other = Path(shutil.copytree(root, tmp_path / "other"))
     linked(root / place, other / place)
-    run = gantune.load(root)
     with pytest.raises(UsageError, match="is a symbolic link"):
+        run = gantune.load(root)
         write_export(run, run.best(), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -148,6 +151,102 @@ def test_a_checkpoint_names_no_file_outside_its_folder(root: Path) -> None:
     assert read_checkpoint(folder) is None
 
 
+OPENED = [
+    "study.yaml",
+    "run.json",
+    "optuna.journal",
+    "samples_real.png",
+    "trials",
+    "trials/00000",
+    "trials/000001.arrow",
+    "epochs",
+    "epochs/000001.arrow",
+    "steps",
+]
+
+
+@pytest.mark.parametrize("place", OPENED)
+def test_what_looks_at_a_run_looks_at_nothing_outside(
+    root: Path, tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even at another run's, which would do."""
+    other = Path(shutil.copytree(root, tmp_path / "other"))
+    (other / "optuna.journal").touch()
+    linked(root / place, other / place)
+    monkeypatch.chdir(tmp_path)
+    message = f"run/{place} is a symbolic link to {other / place}"
+    for command in ("show run", "show run 0", "report run", "compare run other", "dashboard run"):
+        done = CliRunner().invoke(app, [*command.split(), "--runs-dir", "."])
+        with pytest.raises(UsageError, match=message):
+            raise done.exception or AssertionError(command, done.output)
+    with pytest.raises(UsageError, match=message):
+        warm_start(make_study(), root)
+    assert not (tmp_path / "reports").exists()
+
+
+def test_a_list_of_runs_names_the_one_from_which_a_link_leads_out(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gantune.commands.PIPE_WIDTH", 1000)
+    shutil.copytree(root, tmp_path / "other")
+    (tmp_path / "key.json").write_text('{"status": "my secret"}')
+    linked(root / "run.json", tmp_path / "key.json")
+    done = CliRunner().invoke(app, ["list", "--runs-dir", str(tmp_path)])
+    assert done.exit_code == 0, done.exception
+    _, other, run = done.output.splitlines()
+    assert "finished" in other and "unreadable" in run and "is a symbolic link" in run
+    assert "my secret" not in done.output
+
+
+@pytest.mark.parametrize(
+    "place", ["trials/00000", "trials/00000/samples", "trials/00000/samples/epoch-00001.png"]
+)
+def test_a_report_publishes_no_pictures_from_outside(tmp_path: Path, place: str) -> None:
+    root = make_run(tmp_path / "run", trials=1, pictures=1)
+    other = make_run(tmp_path / "other", trials=1, pictures=1)
+    run = gantune.load(root)
+    linked(root / place, other / place)
+    for runs in ([run], [run, gantune.load(other)]):
+        with pytest.raises(UsageError, match=f"{place} is a symbolic link"):
+            write_report(runs, tmp_path / "report")
+    assert not (tmp_path / "report").exists()
+
+
+def test_tensorboard_is_shown_nothing_outside(
+    root: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gantune.views.find_spec", bool)
+    monkeypatch.setattr("os.execv", lambda *words: pytest.fail("a server was started"))
+    linked(root / "tensorboard" / "00000", elsewhere)
+    done = CliRunner().invoke(app, ["dashboard", str(root), "--tensorboard"])
+    assert "is a symbolic link" in str(done.exception)
+
+
+def test_runs_may_be_reached_by_a_link(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As those that are kept on another disk are."""
+    (tmp_path / "disk").mkdir()
+    root.rename(tmp_path / "disk" / "run")
+    (tmp_path / "runs").symlink_to("disk")
+    monkeypatch.chdir(tmp_path)
+    assert "finished" in CliRunner().invoke(app, ["list"]).output
+    for command in ("show run", "show run 0", "report run", "prune run"):
+        done = CliRunner().invoke(app, command.split())
+        assert done.exit_code == 0, done.exception
+
+
+def test_a_folder_that_cannot_be_listed_is_named(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(folder: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("os.scandir", refused)
+    with pytest.raises(UsageError, match=f"{root} cannot be listed: Permission denied"):
+        gantune.load(root)
+
+
 def test_a_run_may_be_reached_by_a_link(root: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(root)
     refuse_links(RunPaths(tmp_path / "link"))
@@ -165,9 +264,9 @@ def test_run_names_stay_in_the_runs_directory(tmp_path: Path, name: str) -> None
         load_study(tmp_path / "s.yaml")
 
 
-def test_a_dangling_table_is_passed_over(root: Path) -> None:
+def test_a_table_that_is_a_folder_is_passed_over(root: Path) -> None:
     """It does not come again by being listed again."""
-    (root / "epochs" / "000009.arrow").symlink_to("nowhere")
+    (root / "epochs" / "000009.arrow").mkdir()
     assert len(gantune.load(root).epochs) == 4
 
 

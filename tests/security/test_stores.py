@@ -22,7 +22,7 @@ from gantune.loader import open_study
 from gantune.lock import hold_lock
 from gantune.paths import RunPaths
 from gantune.remote import Remote
-from gantune.storage import read_json, write_json
+from gantune.storage import cache_dir, read_json, write_json
 from gantune.tuning.lifecycle import create_run
 from gantune.tuning.store import (
     check_store,
@@ -231,3 +231,28 @@ def test_100_mb_in_the_place_of_a_mark(root: Path, store: Path, tmp_path: Path, 
         file.truncate(100_000_000)
     quick(lambda: send_rest(root), f"{name} is damaged: it is larger than")
     quick(lambda: check_store(f"file://{store}"), "is larger than")
+
+
+@pytest.mark.parametrize("name", ["study.yaml", "run.json", "trials/00000/best/meta-001.json"])
+def test_100_mb_in_the_place_of_what_is_parsed_as_a_whole(
+    root: Path, store: Path, tmp_path: Path, name: str
+) -> None:
+    """It is not even brought here: whoever can write to a bucket would fill memory and disk."""
+    assert send_rest(root)
+    with open(store / name, "wb") as file:
+        file.truncate(100_000_000)
+    uri, message = f"file://{store}", f"{Path(name).name} is damaged: it is larger than 50,000,000"
+    quick(lambda: take_up(uri, tmp_path / "there", trust=False), message)
+    quick(lambda: gantune.load(uri).best(), message)
+    assert not list((tmp_path / "there").glob("*"))
+    assert not any(path.stat().st_size > 10**8 - 1 for path in cache_dir().rglob(Path(name).name))
+
+
+def test_what_is_of_any_size_comes_in_parts(
+    root: Path, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote_module, "CHUNK", 7)
+    assert send_rest(root)
+    there = take_up(f"file://{store}", tmp_path / "there", trust=False)
+    (weights,) = RunPaths(root).best(0).glob("*.safetensors")
+    assert (there / weights.relative_to(root)).read_bytes() == weights.read_bytes()

@@ -18,6 +18,7 @@ import gantune
 from gantune.api import Silent, silent
 from gantune.columns import TIMES
 from gantune.commands import change_concurrency
+from gantune.engine.real import read_real
 from gantune.host import Host
 from gantune.paths import RunPaths
 from gantune.records import read_table
@@ -216,6 +217,8 @@ def test_data_are_read_once_and_not_by_trials(tmp_path: Path) -> None:
         trial={"data": {"name": "idx", "root": str(data)}}, max_failures=0, budget={"trials": 2}
     )
     run = gantune.load(run_study(study, progress, runs_dir=tmp_path, concurrency=2).root)
+    # What a report shows of them stays with the run.
+    assert read_real(RunPaths(run.root), study.trial.data) is not None
     assert set(run.trials["status"]) <= {"completed", "stopped"}, list(run.trials["error"])
 
 
