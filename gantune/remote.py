@@ -7,25 +7,20 @@ one, and a run that is kept in a store is written by it.
 import hashlib
 import os
 import re
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlsplit
 
 from gantune.errors import GantuneError, UsageError
+from gantune.patience import patiently
 from gantune.storage import MAX_BYTES, cache_dir, is_temporary, write_atomically, write_chunks
 from gantune.study import NAME_PATTERN
 
-_T = TypeVar("_T")
-
 READ_ATTEMPTS, CHUNK = 3, 2**24
-
-PATIENCE_S = 60.0
-"""For so long a store that does not answer, or answers with errors, is tried again."""
 
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 """Names of a run's files; a store's own can be anything, and lead out of a folder."""
@@ -81,7 +76,7 @@ class Remote:
         """As :meth:`bring`, of a folder, for as long as the store takes to answer.
 
         Raises:
-            OSError: It does not, for :data:`PATIENCE_S`.
+            OSError: It does not, for :data:`gantune.patience.PATIENCE_S`.
             GantuneError: A file is larger than any that is parsed as a whole.
         """
         patiently(lambda: self._bring(folder))
@@ -90,7 +85,7 @@ class Remote:
         """Brings a folder's own files, and leaves here what the store does not have.
 
         Raises:
-            OSError: The store does not answer, for :data:`PATIENCE_S`.
+            OSError: The store does not answer, for :data:`gantune.patience.PATIENCE_S`.
             GantuneError: A file is larger than any that is parsed as a whole.
         """
 
@@ -204,7 +199,7 @@ class Remote:
             data: What to write where that is not all of the file.
 
         Raises:
-            OSError: The store does not take it, for :data:`PATIENCE_S`.
+            OSError: The store does not take it, for :data:`gantune.patience.PATIENCE_S`.
         """
         patiently(lambda: self._send(path, path.read_bytes() if data is None else data))
         if data is None and path.suffix in _NEVER_CHANGED:
@@ -239,25 +234,6 @@ class Remote:
 
 def _changed(info: Any) -> float:
     return info.mtime.timestamp() if info.mtime else 0.0
-
-
-def patiently(do: Callable[[], _T]) -> _T:
-    """Does something with a store, again and again while it fails, for :data:`PATIENCE_S`.
-
-    Raises:
-        OSError: It fails to the end; a file that is not there is said at once.
-    """
-    until, wait = time.monotonic() + PATIENCE_S, 0.25
-    while True:
-        try:
-            return do()
-        except FileNotFoundError:
-            raise
-        except OSError:
-            if time.monotonic() + wait > until:
-                raise
-        time.sleep(wait)
-        wait = min(2 * wait, 8.0)
 
 
 def address(uri: str) -> str:

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "gantune"
 LAYERS = [
     {"errors", "seeds", "columns"},
     {"ownership"},
-    {"document", "storage", "lock", "parts"},
+    {"document", "storage", "lock", "patience", "parts"},
     {"sources", "shipped"},
     {"config", "extensions"},
     {"space", "strategy", "goals"},

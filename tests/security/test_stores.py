@@ -14,7 +14,7 @@ from test_store import Losses, last_machine, run_through_losses
 from typer.testing import CliRunner, Result
 
 import gantune
-from gantune import remote as remote_module
+from gantune import patience
 from gantune.cli import app
 from gantune.disk import prune
 from gantune.errors import RunError, UsageError
@@ -158,7 +158,7 @@ def test_a_run_that_was_lost_before_its_first_mark(
             raise OSError("planted: nothing arrives")
         send(self, path, data)
 
-    monkeypatch.setattr(remote_module, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(patience, "PATIENCE_S", 0.0)
     with monkeypatch.context() as patch:
         patch.setattr(Remote, "_send", dies)
         with pytest.raises(RunError, match="planted"):
@@ -251,7 +251,7 @@ def test_100_mb_in_the_place_of_what_is_parsed_as_a_whole(
 def test_what_is_of_any_size_comes_in_parts(
     root: Path, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remote_module, "CHUNK", 7)
+    monkeypatch.setattr(patience, "CHUNK", 7)
     assert send_rest(root)
     there = take_up(f"file://{store}", tmp_path / "there", trust=False)
     (weights,) = RunPaths(root).best(0).glob("*.safetensors")

@@ -13,7 +13,7 @@ import pytest
 from test_replay import check_consistent, run_to_its_end, study, tables
 from toy import ToyHost
 
-from gantune import remote as remote_module
+from gantune import patience
 from gantune.api import Silent
 from gantune.disk import prune
 from gantune.document import write_document
@@ -96,7 +96,7 @@ class Losses:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Remote, "_send", lossy)
             patch.setattr(Remote, "remove", lossy_remove)
-            patch.setattr(remote_module, "PATIENCE_S", 0.0)
+            patch.setattr(patience, "PATIENCE_S", 0.0)
             patch.setattr(mirror_module, "EVERY_S", 0.01)
             patch.setattr(mirror_module, "AT_MOST_S", 0.01)
             patch.setattr(store_module, "_is_alive", lambda pid: False)
