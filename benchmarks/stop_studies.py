@@ -14,6 +14,7 @@ from gantune.paths import RunPaths
 from gantune.study import Study
 from gantune.trial import Record
 from gantune.tuning.conductor import Conductor
+from gantune.tuning.ledger import Ledger
 from gantune.tuning.local import drive
 
 TRIALS, EPOCHS, SEEDS = 16, 14, 5
@@ -104,8 +105,9 @@ def run_study(study: Study, host: TrainedOnce) -> list[dict[str, Any]]:
         conductor.close()
         if conductor.fatal:
             raise conductor.fatal
-        ends, records = conductor.ledger.ends, conductor.ledger.records
-        return [_trial(ends[number], records[number]) for number in sorted(ends)]
+        told = Ledger(conductor.paths, study)
+        told.close()
+        return [_trial(told.ends[number], told.records[number]) for number in sorted(told.ends)]
 
 
 def _trial(end: dict[str, Any], records: list[Record]) -> dict[str, Any]:

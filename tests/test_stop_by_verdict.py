@@ -15,6 +15,7 @@ from gantune.api import Silent
 from gantune.columns import TIMES
 from gantune.host import Host
 from gantune.paths import RunPaths
+from gantune.records import read_table
 from gantune.study import Stop, Study
 from gantune.tuning.conductor import Conductor
 from gantune.tuning.local import Trains, drive
@@ -80,11 +81,11 @@ def trained(root: Path, study: Study, host: Trains) -> list[list[dict[str, objec
     conductor = Conductor(RunPaths(root), study, Silent())
     drive(conductor, host)
     conductor.close()
-    left_out = TIMES | {"trial_id"}
-    return [
-        [{k: v for k, v in record.items() if k not in left_out} for record in records]
-        for _, records in sorted(conductor.ledger.records.items())
-    ]
+    records: dict[int, list[dict[str, object]]] = {}
+    for row in read_table(conductor.paths.table("epochs")).to_pylist():
+        kept = {k: v for k, v in row.items() if k not in TIMES | {"trial_id"}}
+        records.setdefault(row["number"], []).append(kept)
+    return [rows for _, rows in sorted(records.items())]
 
 
 @pytest.mark.slow

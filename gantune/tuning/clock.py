@@ -29,10 +29,15 @@ class Clock:
                 return True
         if gpu_hours is None:
             return False
-        trained = sum(
-            records[-1]["wall_s"]
+        running = [
+            records[-1]
             for number, records in ledger.records.items()
-            if records and ledger.confirms(number) is None
+            if records and number not in ledger.ends
+        ]
+        trained = sum(
+            row["wall_s"] or 0.0
+            for row in (*ledger.ends.values(), *running)
+            if ledger.confirms(row["number"]) is None
         )
         return bool(trained * self._gpu >= gpu_hours * HOUR_S)
 

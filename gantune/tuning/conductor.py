@@ -105,6 +105,7 @@ class Conductor:
             elif row is not None:
                 outcome = Outcome(row["status"], row["stopped_by"], row["error"])
                 journal.tell(self.optuna, trial.number, self._judge.told(trial.number), outcome)
+                self.ledger.forget(trial.number)
         return unfinished
 
     @property
@@ -279,6 +280,7 @@ class Conductor:
         self._judge.leave(number)
         journal.tell(self.optuna, number, self._judge.told(number), outcome)
         self._observer.ended(number, row)
+        self.ledger.forget(number)  # last: an end that is heard of twice is told from them
 
     def _outcome(self, number: int, *, failed: bool) -> Outcome:
         known = self._judge.outcomes.get(number) or self._ended_by_hand.get(number)

@@ -20,7 +20,15 @@ Row = dict[str, Any]
 
 
 class Ledger:
-    """Epochs, steps and trials of one run, in memory as far as decisions need them."""
+    """Epochs, steps and trials of one run, in memory as far as decisions need them.
+
+    Attributes:
+        records: Of trials that have not ended, and on opening of all: see :meth:`forget`.
+        order: All records as they arrived: number, index into its trial's.
+        starts: First rows of trials by number.
+        ends: Last rows of those that have ended.
+        search_epochs: Records of trials of the search.
+    """
 
     def __init__(self, paths: RunPaths, study: Study) -> None:
         """Opens the tables and reads what they hold. The caller holds the run's lock.
@@ -30,7 +38,7 @@ class Ledger:
         """
         self._objective, self._ranking = study.objective, study.ranking
         self.records: dict[int, list[Record]] = {}
-        self.order: list[tuple[int, int]] = []  # (number, index into its records), as they arrived
+        self.order: list[tuple[int, int]] = []
         self.starts: dict[int, Row] = {}
         self.ends: dict[int, Row] = {}
         self._steps: dict[int, int] = {}
@@ -102,6 +110,10 @@ class Ledger:
             self.ends[number] = row
             self._trials.append([row])
         return self.ends[number]
+
+    def forget(self, number: int) -> None:
+        """Drops the records of a trial that has ended; they stand in the table."""
+        self.records.pop(number, None)
 
     def end_row(
         self, number: int, outcome: Outcome, worker: str | None, verdict: Verdict | None

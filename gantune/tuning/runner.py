@@ -252,6 +252,7 @@ def _fit(conductor: Conductor, room: _Room) -> None:
     from ray import tune
     from ray.exceptions import OutOfMemoryError
 
+    from gantune.tuning.forgetful import Forgetful
     from gantune.tuning.scheduler import StudyScheduler
     from gantune.tuning.searcher import StudySearcher
     from gantune.tuning.stopper import RunStopper
@@ -266,6 +267,7 @@ def _fit(conductor: Conductor, room: _Room) -> None:
         {"cpu": study.resources.cpu, "gpu": study.resources.gpu},
     )
     session = len(list(conductor.paths.ray.glob("session-*"))) + 1
+    watches = [Watch(conductor, study.stall_timeout)] if study.stall_timeout else []
     tuner = tune.Tuner(
         trainable,
         tune_config=tune.TuneConfig(
@@ -283,7 +285,7 @@ def _fit(conductor: Conductor, room: _Room) -> None:
             failure_config=tune.FailureConfig(max_failures=study.max_failures),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             verbose=0,
-            callbacks=[Watch(conductor, study.stall_timeout)] if study.stall_timeout else None,
+            callbacks=[Forgetful(), *watches],
         ),
     )
     try:

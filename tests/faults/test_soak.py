@@ -94,8 +94,8 @@ def test_two_thousand_short_trials(tmp_path: Path) -> None:
     (tmp_path / "figures").write_text("\n".join(figures))
     trials = last.ended - first.ended
     assert last.worker_mb - first.worker_mb < 10
-    # The records that decisions need stay in the driver, and Tune's trials.
-    assert (last.driver_mb - first.driver_mb) / trials < 0.1
+    # Rows and Tune's trials stay in the driver; docs/reliability.md says whose how much is.
+    assert (last.driver_mb - first.driver_mb) / trials < 0.045
     assert last.driver_files <= first.driver_files + 5
     assert last.worker_files <= first.worker_files + 5
     assert last.threads <= first.threads + 5

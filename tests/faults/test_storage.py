@@ -1,33 +1,26 @@
-"""Storage that is full, that cannot be written to, that has changed; and a clock set back."""
+"""Storage that is full, that cannot be written to, that has changed."""
 
-import io
 import json
 import re
 import shutil
 import subprocess
 import sys
-import time
 import warnings
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 from conftest import make_study
 from namespaces import needs_namespaces
-from rich.console import Console
 from test_cli import TINY, call, sets
 from test_replay import reopen, run_to_its_end, study
 from toy import Crash
 from whole import check_whole, tables
 
 import gantune
-from gantune import runinfo
 from gantune.api import Silent, silent
-from gantune.display import show_run
 from gantune.errors import GantuneError
 from gantune.host import Host, Progress
 from gantune.loader import load_study
@@ -35,10 +28,9 @@ from gantune.paths import RunPaths
 from gantune.records import TableWriter, read_table
 from gantune.study import Study
 from gantune.tuning import agreement
-from gantune.tuning.clock import seconds_before
 from gantune.tuning.conductor import Conductor
 from gantune.tuning.local import drive
-from gantune.tuning.runner import resume_run, run_study
+from gantune.tuning.runner import resume_run
 
 HEAVY = sets(
     [
@@ -150,59 +142,6 @@ def test_storage_that_turns_read_only_ends_the_session_and_no_trial(tiny: Path) 
     plan = load_study(tiny / "tiny.yaml", overrides)
     whole = gantune.run(plan, name="whole", runs_dir=tiny, concurrency=1)
     assert tables(tiny / "kept") == tables(whole.root)
-
-
-class Shifted(datetime):
-    """The clock on the wall, set by somebody."""
-
-    by: ClassVar[timedelta] = timedelta()
-
-    @classmethod
-    def now(cls, tz: tzinfo | None = None) -> Any:
-        return datetime.now(tz) + cls.by
-
-
-@pytest.mark.long
-@pytest.mark.usefixtures("standing_ray")
-def test_a_clock_that_is_set_back_changes_no_result(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A day in mid-run and another between two sessions, for all Python of the driver.
-
-    The kernel's times of files stay as they are, and so do Ray's own processes.
-    """
-    real = time.time
-    monkeypatch.setattr(runinfo, "datetime", Shifted)
-    monkeypatch.setattr(time, "time", lambda: real() + Shifted.by.total_seconds())
-    paths = RunPaths(tmp_path / "tiny")
-
-    class SetsBack(Silent):
-        def began(self, spec: Any) -> None:
-            if spec.number == 2:
-                Shifted.by = timedelta(days=-1)
-            if spec.number == 4:
-                paths.trial(4).write_text("in the way")
-
-    @contextmanager
-    def progress(study: Any) -> Any:
-        yield SetsBack()
-
-    plan = make_study(budget={"trials": 6, "hours": 1})
-    try:
-        with pytest.raises(gantune.RunError, match="cannot go on"):
-            run_study(plan, progress, runs_dir=tmp_path, concurrency=1)
-        paths.trial(4).unlink()
-        Shifted.by = timedelta(days=-2)
-        assert resume_run(paths.root, silent, concurrency=1).status == "finished"
-        sessions = gantune.load(paths.root).info["sessions"]
-        show_run(gantune.load(paths.root), Console(file=io.StringIO()))
-    finally:
-        Shifted.by = timedelta()
-    assert sessions[1]["ended_at"] < sessions[0]["started_at"]
-    assert 0 <= seconds_before(paths, with_last=True) < 600
-    check_whole(paths.root, 6, 4)
-    whole = gantune.run(plan, name="whole", runs_dir=tmp_path, concurrency=1)
-    assert tables(paths.root) == tables(whole.root)
 
 
 # Damage.

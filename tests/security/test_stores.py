@@ -14,7 +14,7 @@ from test_store import Losses, last_machine, run_through_losses
 from typer.testing import CliRunner, Result
 
 import gantune
-from gantune import patience
+from gantune import patience, remote
 from gantune.cli import app
 from gantune.disk import prune
 from gantune.errors import RunError, UsageError
@@ -251,7 +251,7 @@ def test_100_mb_in_the_place_of_what_is_parsed_as_a_whole(
 def test_what_is_of_any_size_comes_in_parts(
     root: Path, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patience, "CHUNK", 7)
+    monkeypatch.setattr(remote, "CHUNK", 7)
     assert send_rest(root)
     there = take_up(f"file://{store}", tmp_path / "there", trust=False)
     (weights,) = RunPaths(root).best(0).glob("*.safetensors")
