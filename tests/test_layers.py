@@ -10,8 +10,8 @@ PACKAGE = Path(__file__).parent.parent / "gantune"
 
 # From the bottom up; a module imports from its own layer or from one below.
 LAYERS = [
-    {"errors", "seeds", "columns"},
-    {"ownership"},
+    {"errors", "seeds", "columns", "visible"},
+    {"ownership", "terminal"},
     {"document", "storage", "lock", "parts"},
     {"sources", "shipped"},
     {"config", "extensions"},

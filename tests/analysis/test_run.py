@@ -6,7 +6,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from conftest import make_study
-from rich.console import Console
 
 import gantune
 from gantune.checkpoints import CheckpointWriter
@@ -15,6 +14,7 @@ from gantune.engine.materials import make_materials
 from gantune.paths import RunPaths
 from gantune.records import TableWriter
 from gantune.storage import read_json, write_json
+from gantune.terminal import Terminal
 from gantune.tuning.lifecycle import create_run, refuse_other_features, session_facts
 
 
@@ -73,8 +73,8 @@ def test_a_trial_without_an_end_has_what_it_recorded_so_far(empty: RunPaths) -> 
     assert run.trials.iloc[1]["epochs"] is pd.NA
     out = io.StringIO()
     with pytest.raises(gantune.CheckpointError, match="no whole checkpoint"):
-        show_run(run, Console(file=out, width=120))
-    show_trial(run, 1, Console(file=out, width=120))  # nothing recorded: no traceback
+        show_run(run, Terminal(file=out, width=120))
+    show_trial(run, 1, Terminal(file=out, width=120))  # nothing recorded: no traceback
     assert "interrupted" in out.getvalue()
 
 
@@ -125,7 +125,7 @@ def test_what_a_run_was_made_with(tmp_path: Path) -> None:
 
 def shown(run: gantune.Run, trial: int | None = None) -> str:
     out = io.StringIO()
-    console = Console(file=out, width=200)
+    console = Terminal(file=out, width=200)
     if trial is None:
         show_run(run, console)
     else:

@@ -17,7 +17,6 @@ from typing import Any, ClassVar
 import pytest
 from conftest import make_study
 from namespaces import needs_namespaces
-from rich.console import Console
 from test_cli import TINY, call, sets
 from test_replay import reopen, run_to_its_end, study
 from toy import Crash
@@ -33,6 +32,7 @@ from gantune.loader import load_study
 from gantune.paths import RunPaths
 from gantune.records import TableWriter, read_table
 from gantune.study import Study
+from gantune.terminal import Terminal
 from gantune.tuning import agreement
 from gantune.tuning.clock import seconds_before
 from gantune.tuning.conductor import Conductor
@@ -194,7 +194,7 @@ def test_a_clock_that_is_set_back_changes_no_result(
         Shifted.by = timedelta(days=-2)
         assert resume_run(paths.root, silent, concurrency=1).status == "finished"
         sessions = gantune.load(paths.root).info["sessions"]
-        show_run(gantune.load(paths.root), Console(file=io.StringIO()))
+        show_run(gantune.load(paths.root), Terminal(file=io.StringIO()))
     finally:
         Shifted.by = timedelta()
     assert sessions[1]["ended_at"] < sessions[0]["started_at"]

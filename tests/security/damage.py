@@ -1,10 +1,13 @@
 """Damage: bytes of real files changed, values of real trees replaced."""
 
 import copy
-from collections.abc import Iterator
+import pathlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from hypothesis import strategies as st
+
+from gantune.records import TableWriter, read_table, segments
 
 Path = tuple[Any, ...]
 
@@ -89,3 +92,13 @@ def damaged_tree(draw: st.DrawFn, tree: Any) -> Any:
         else:
             node[last] = draw(VALUES)
     return tree
+
+
+def rewritten(folder: pathlib.Path, change: Callable[[list[Any]], list[Any]]) -> None:
+    """Replaces a table's rows, with checksums that fit, as whoever wrote them would."""
+    rows = change(read_table(folder).to_pylist())
+    for path in segments(folder):
+        path.unlink()
+    writer = TableWriter(folder)
+    writer.append(rows)
+    writer.close()

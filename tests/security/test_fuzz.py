@@ -19,7 +19,6 @@ from conftest import make_study
 from damage import damaged_bytes, damaged_tree
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from rich.console import Console
 from safetensors.torch import load
 
 import gantune
@@ -33,6 +32,7 @@ from gantune.loader import load_study, open_study
 from gantune.paths import RunPaths
 from gantune.records import CLOSED, SCHEMAS, read_table
 from gantune.runinfo import read_info
+from gantune.terminal import Terminal
 
 
 def shares(of_500: int) -> pytest.MarkDecorator:
@@ -130,7 +130,7 @@ def test_tables_and_notes(cases: int, run: Path, tmp_path: Path) -> None:
     info = json.loads(whole[root / "run.json"])
 
     def look() -> None:
-        console = Console(file=io.StringIO(), width=160)
+        console = Terminal(file=io.StringIO(), width=160)
         show_runs(root.parent, console)
         loaded = gantune.load(root)
         assert loaded.steps is not None
