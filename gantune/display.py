@@ -88,7 +88,7 @@ def show_runs(runs_dir: Path, console: Terminal) -> None:
         try:
             run = load(root)
             best = run.trials["objective"].dropna()
-        except GantuneError as error:
+        except (GantuneError, OSError) as error:
             table.add_row(root.name, "unreadable", "", "", "", "", str(error).splitlines()[0])
             continue
         lower = run.study.objective.direction == "minimize"

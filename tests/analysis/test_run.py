@@ -2,17 +2,20 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 from conftest import make_study
+from made import make_run
 
 import gantune
 from gantune.checkpoints import CheckpointWriter
-from gantune.display import show_run, show_trial
+from gantune.display import show_run, show_runs, show_trial
 from gantune.engine.materials import make_materials
 from gantune.paths import RunPaths
 from gantune.records import TableWriter
+from gantune.runinfo import read_info
 from gantune.storage import read_json, write_json
 from gantune.terminal import Terminal
 from gantune.tuning.lifecycle import create_run, refuse_other_features, session_facts
@@ -51,6 +54,29 @@ def test_the_best_is_the_best_of_all_epochs(tmp_path: Path, goal: str, best: int
     else:
         with pytest.raises(gantune.CheckpointError, match="no whole checkpoint of trial 1"):
             run.best()
+
+
+def test_a_run_that_cannot_be_read_does_not_end_the_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root reads what others may not: the refusal is made."""
+    for name in ("a", "b", "c"):
+        make_run(tmp_path / name, trials=2)
+
+    def read(path: Path) -> dict[str, Any]:
+        if path.parent.name == "b":
+            raise PermissionError(13, "Permission denied", str(path))
+        return read_info(path)
+
+    monkeypatch.setattr("gantune.analysis.run.read_info", read)
+    out = io.StringIO()
+    show_runs(tmp_path, Terminal(file=out, width=300))
+    assert [line.split()[:2] for line in out.getvalue().splitlines()[1:]] == [
+        ["a", "finished"],
+        ["b", "unreadable"],
+        ["c", "finished"],
+    ]
+    assert "Permission denied" in out.getvalue()
 
 
 def test_a_trial_without_an_end_has_what_it_recorded_so_far(empty: RunPaths) -> None:
