@@ -21,7 +21,7 @@ LAYERS = [
     {"legality", "objectives", "starts"},
     {"checks"},
     {"loader"},
-    {"paths", "records", "checkpoints", "remote", "runinfo", "trial", "pictures", "pace"},
+    {"paths", "rows", "records", "checkpoints", "remote", "runinfo", "trial", "pictures", "pace"},
     {"kept"},
     {"disk"},
     {"trialsync"},

@@ -14,6 +14,7 @@ from test_commands import call
 import gantune
 from gantune.display import make_table, show_run, show_runs, show_trial
 from gantune.jobs import say_log
+from gantune.records import read_table
 from gantune.storage import read_json, write_json
 from gantune.terminal import Terminal, visible_warning
 from gantune.tuning.progress import LineProgress
@@ -24,6 +25,10 @@ NAME = "[bold]b :smile:" + CLEAR
 ACTING = [
     letter for letter in map(chr, range(0xA0)) if letter not in "\n\t" and not letter.isprintable()
 ]
+
+
+def set_all(table: Path, **values: str) -> None:
+    rewritten(table, [{**row, **values} for row in read_table(table).to_pylist()])
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +45,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     parameters = json.dumps({CLOSING: CLIPBOARD, "y": C1})
     ends = {"stopped_by": CLOSING, "trial_id": C1, "verdict": CLOSING + CLEAR, "worker": CLEAR}
     ends |= {"error": CLIPBOARD + HOSTILE["turned"], "parameters": parameters}
-    rewritten(root / "trials", lambda rows: [{**row, **ends} for row in rows])
+    set_all(root / "trials", **ends)
     said = {"verdict": CLOSING + CLEAR, "evidence": CLOSING + CLIPBOARD}
-    rewritten(root / "epochs", lambda rows: [{**row, **said} for row in rows])
+    set_all(root / "epochs", **said)
     return runs.parent
 
 
@@ -81,7 +86,7 @@ def test_errors_that_quote(trained: Path, tmp_path: Path) -> None:
     is_text(done.stderr)
     parameters = json.dumps(CLOSING + NAME)
     trials = place / "runs" / NAME / "trials"
-    rewritten(trials, lambda rows: [{**row, "parameters": parameters} for row in rows])
+    set_all(trials, parameters=parameters)
     for command, code in (("show", 1), ("list", 0)):
         done = call(*([command, NAME] if code else [command]), cwd=place)
         assert done.returncode == code and CLOSING in done.stderr + done.stdout
