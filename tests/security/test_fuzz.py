@@ -1,7 +1,7 @@
 """Readers of damaged files give a clean result or a message, never another exception.
 
-Half a thousand cases in `make test`, ten thousand in `make test-long`, the readers and test_odd_rows
-together.
+Half a thousand cases in `make test`, ten thousand in `make test-long`, the readers and
+test_odd_rows together.
 """
 
 import hashlib
