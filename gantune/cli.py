@@ -2,12 +2,12 @@
 
 import sys
 import traceback
+import warnings
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from gantune import commands, jobs, views
 from gantune.commands import RunName, RunsDir, make_console
@@ -16,6 +16,7 @@ from gantune.finding import find_run, is_run, open_run, take_up, trial_number
 from gantune.loader import load_study
 from gantune.options import Address, Concurrency, SetOption, Storage, StudyFile, TimeBudget, Trust
 from gantune.study import Study
+from gantune.terminal import Terminal, say, visible_warning
 from gantune.views import WithReport
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"gantune {installed_version('gantune')}")
+        say(f"gantune {installed_version('gantune')}")
         raise typer.Exit
 
 
@@ -64,7 +65,7 @@ def schema() -> None:
 
     from gantune.study import schema as study_schema
 
-    typer.echo(json.dumps(study_schema(), indent=2))
+    say(json.dumps(study_schema(), indent=2))
 
 
 @app.command()
@@ -129,7 +130,7 @@ def run(
     overrides += [f"budget.hours={parse_hours(time_budget)}"] if time_budget else []
     loaded = load_study(study, overrides, trust=trust)
     what = f"{loaded.budget.trials} trials of at most {loaded.max_epochs} epochs"
-    typer.echo(f"{name or loaded.name}: {what}; starting Ray ...", err=True)
+    say(f"{name or loaded.name}: {what}; starting Ray ...", err=True)
     end = run_study(
         loaded,
         _progress(),
@@ -178,14 +179,14 @@ def resume(
     extension = Extension(trials, epochs, hours, confirm)
     if loaded.is_done and not any(extension):
         if send_rest(root):
-            typer.echo(f"{root} is in its store as it is here", err=True)
-        typer.echo(
+            say(f"{root} is in its store as it is here", err=True)
+        say(
             f"{root} is finished; there is nothing to go on with, but for more: "
             "--trials +N, --confirm 3x5",
             err=True,
         )
         return
-    typer.echo(f"going on with {root}; starting Ray ...", err=True)
+    say(f"going on with {root}; starting Ray ...", err=True)
     end = resume_run(
         root,
         _progress(),
@@ -256,7 +257,7 @@ for command in (
 def _progress() -> "MakeProgress":
     from gantune.tuning.progress import LineProgress, LiveProgress
 
-    console = Console(stderr=True)
+    console = Terminal(stderr=True)
 
     def make(study: Study) -> LiveProgress | LineProgress:
         return (LiveProgress if console.is_terminal else LineProgress)(study, console)
@@ -273,19 +274,20 @@ def _report(end: "RunEnd", *, with_page: bool = False) -> None:
     if with_page:
         views.report_at_end(end.root)
     if end.status == "interrupted":
-        typer.echo(f"interrupted; go on with: gantune resume {end.root}", err=True)
+        say(f"interrupted; go on with: gantune resume {end.root}", err=True)
         raise typer.Exit(INTERRUPTED)
     if end.status == "failed":
-        typer.echo(views.why_failed(run), err=True)
+        say(views.why_failed(run), err=True)
         raise typer.Exit(FAILED)
 
 
 def main() -> None:
     """Entry point: errors become messages on stderr and exit codes."""
+    warnings.formatwarning = visible_warning
     try:
         app()
     except (GantuneError, OSError) as error:
         if "--debug" in sys.argv:
-            traceback.print_exc()
-        typer.echo(f"error: {error}", err=True)
+            say(traceback.format_exc(), err=True)
+        say(f"error: {error}", err=True)
         sys.exit(error.exit_code if isinstance(error, GantuneError) else FAILED)

@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from gantune.errors import UsageError
 from gantune.finding import find_run, find_trial, open_run, trial_number
+from gantune.terminal import Terminal, say
 
 if TYPE_CHECKING:
     from gantune.analysis.run import Run
@@ -43,10 +43,10 @@ def init(
         studies = shipped_studies()
         width = max(len(study.name) for study in studies)
         for study in studies:
-            typer.echo(f"{study.name:{width}}  {study.question}")
+            say(f"{study.name:{width}}  {study.question}")
         return
     written = write_shipped(find_shipped(name), out or Path(f"{name}.yaml"), force=force)
-    typer.echo(f"wrote {', '.join(map(str, written))}; try: gantune check {written[0]}")
+    say(f"wrote {', '.join(map(str, written))}; try: gantune check {written[0]}")
 
 
 def stop(
@@ -73,7 +73,7 @@ def stop(
     what = "all" if trial is None else str(trial)
     (paths.control / f"stop-{what}").touch()
     who = "its running trials end" if trial is None else f"trial {trial} ends"
-    typer.echo(f"asked {paths.root}: {who} at the next report")
+    say(f"asked {paths.root}: {who} at the next report")
 
 
 def export(
@@ -93,12 +93,12 @@ def export(
     number = trial_number(loaded, trial)
     if study is not None:
         _export_study(loaded, number, study, force=force)
-        typer.echo(f"wrote {study}; try: gantune train {study}")
+        say(f"wrote {study}; try: gantune train {study}")
     if out is not None:
         from gantune.export import write_export
 
         write_export(loaded, loaded.trial(number), out, force=force)
-        typer.echo(f'wrote {out}; in Python: gantune.load_generator("{out}")')
+        say(f'wrote {out}; in Python: gantune.load_generator("{out}")')
 
 
 def _export_study(run: "Run", number: int, path: Path, *, force: bool) -> None:
@@ -135,7 +135,7 @@ def sample(
     samples = generator.sample(count, seed).numpy()
     picture = samples_to_picture(samples, generator.config.data)
     write_atomically(out, picture_to_png(picture))
-    typer.echo(f"wrote {out}: {count} samples, {picture.width}x{picture.height} pixels")
+    say(f"wrote {out}: {count} samples, {picture.width}x{picture.height} pixels")
 
 
 def _generator(source: str, trial: str, runs_dir: Path) -> "Generator":
@@ -165,7 +165,7 @@ def evaluate(
     path = RunPaths(loaded.root).evaluation(best.number)
     write_json(path, found.as_json())
     show_evaluation(found.as_json(), best.record, loaded.measured_in, make_console())
-    typer.echo(f"wrote {path}")
+    say(f"wrote {path}")
 
 
 def compare(
@@ -200,7 +200,7 @@ def prune(
 
     paths = RunPaths(find_run(run, runs_dir))
     freed = prune_run(paths, open_study(paths.study), keep_top, keep_last=not last)
-    typer.echo(f"{paths.root}: freed {freed.size / 1e6:,.1f} MB of {freed.trials} trials")
+    say(f"{paths.root}: freed {freed.size / 1e6:,.1f} MB of {freed.trials} trials")
 
 
 def change_concurrency(root: Path, trials: int) -> None:
@@ -212,7 +212,7 @@ def change_concurrency(root: Path, trials: int) -> None:
     refuse_links(paths)
     paths.control.mkdir(exist_ok=True)
     write_atomically(paths.concurrency, str(trials).encode())
-    typer.echo(f"{root} is running; from now on with at most {trials} at once")
+    say(f"{root} is running; from now on with at most {trials} at once")
 
 
 def find_warm_start(study: "Study", run: str | None, runs_dir: Path) -> "WarmStart | None":
@@ -226,12 +226,12 @@ def find_warm_start(study: "Study", run: str | None, runs_dir: Path) -> "WarmSta
     from gantune.tuning.warm import warm_start
 
     found = warm_start(study, find_run(run, runs_dir))
-    typer.echo(str(found.prior), err=True)
+    say(str(found.prior), err=True)
     return found
 
 
-def make_console() -> Console:
+def make_console() -> Terminal:
     """Where commands print tables."""
-    console = Console(soft_wrap=True)
+    console = Terminal(soft_wrap=True)
     # Whoever reads a file or a pipe has room for a table.
-    return console if console.is_terminal else Console(soft_wrap=True, width=PIPE_WIDTH)
+    return console if console.is_terminal else Terminal(soft_wrap=True, width=PIPE_WIDTH)

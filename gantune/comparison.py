@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from math import isnan
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.measure import Measurement
 
-from gantune.display import make_table, plain
+from gantune.display import make_table
+from gantune.terminal import Terminal
 
 if TYPE_CHECKING:
     from gantune.analysis.compare import Comparison
@@ -15,31 +15,31 @@ if TYPE_CHECKING:
 LONGEST = 60
 
 
-def show_comparison(comparison: "Comparison", console: Console) -> None:
+def show_comparison(comparison: "Comparison", console: Terminal) -> None:
     """Prints runs side by side: what each reached, after how much, how their studies differ."""
     metric, labels = comparison.metric, [str(label) for label in comparison.runs.index]
-    plain(console, f"{metric} ({comparison.goal})\n")
+    console.print(f"{metric} ({comparison.goal})\n")
     runs = {str(n): [_cell(v) for v in comparison.runs[n]] for n in comparison.runs.columns}
     _print("", labels, runs, console)
-    plain(console, f"\nbest {metric} by epochs spent in all trials:")
+    console.print(f"\nbest {metric} by epochs spent in all trials:")
     budgets = comparison.budgets.iterrows()
     _print("epochs", labels, {f"{n:,}": [_cell(v) for v in row] for n, row in budgets}, console)
     target = f"{comparison.target:.4g}, the worst run's best"
-    plain(console, f"\nspent until {metric} was as good as {target}:")
+    console.print(f"\nspent until {metric} was as good as {target}:")
     spent = comparison.reached.iterrows()
     counts = {str(n): ["-" if isnan(v) else f"{v:,.0f}" for v in row] for n, row in spent}
     _print("", labels, counts, console)
     if comparison.differences.empty:
-        plain(console, "\ntheir studies do not differ")
+        console.print("\ntheir studies do not differ")
         return
-    plain(console, "\nwhat differs in their studies:")
+    console.print("\nwhat differs in their studies:")
     differing = comparison.differences.iterrows()
     paths = {str(path): [_cell(value) for value in row] for path, row in differing}
     _print("path", labels, paths, console)
 
 
 def _print(
-    head: str, labels: Sequence[str], rows: Mapping[str, Sequence[str]], console: Console
+    head: str, labels: Sequence[str], rows: Mapping[str, Sequence[str]], console: Terminal
 ) -> None:
     """A table; where the terminal is too narrow for it, a list, for a cut name tells nothing."""
     table = make_table(head, *labels)
@@ -50,10 +50,10 @@ def _print(
         console.print(table)
         return
     for name, cells in rows.items():
-        plain(console, name)
+        console.print(name)
         for value in dict.fromkeys(cells):
             same = [label for label, cell in zip(labels, cells, strict=True) if cell == value]
-            plain(console, f"  {', '.join(same)}: {value}")
+            console.print(f"  {', '.join(same)}: {value}")
 
 
 def _cell(value: Any) -> str:

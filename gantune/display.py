@@ -6,7 +6,6 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
 
 from gantune.analysis.measured import MeasuredIn, from_features
@@ -18,6 +17,7 @@ from gantune.goals import metric_of
 from gantune.runinfo import describe_warm_start
 from gantune.space import Parameter, propose
 from gantune.study import Study
+from gantune.terminal import Terminal
 from gantune.trial import costly_evaluation
 from gantune.walks import RandomSource
 
@@ -42,17 +42,17 @@ EPOCH_COLUMNS = (
 )
 
 
-def show_study(study: Study, console: Console) -> None:
+def show_study(study: Study, console: Terminal) -> None:
     """Prints a study as resolved, and what it would use."""
-    plain(console, write_document({"trial": study.trial.model_dump(mode="json")}))
+    console.print(write_document({"trial": study.trial.model_dump(mode="json")}))
     for path, spec in study.search.items():
         parameter = Parameter(path, spec)
-        plain(console, f"{path}: {', '.join(describe(parameter))}")
-    plain(console, "")
+        console.print(f"{path}: {', '.join(describe(parameter))}")
+    console.print("")
     for line in forecast(study):
-        plain(console, line)
+        console.print(line)
     if study.search:
-        plain(console, f"\n{SAMPLES} configurations drawn at random:")
+        console.print(f"\n{SAMPLES} configurations drawn at random:")
         console.print(_samples(study))
 
 
@@ -75,20 +75,20 @@ def _samples(study: Study) -> Table:
     return table
 
 
-def show_runs(runs_dir: Path, console: Console) -> None:
+def show_runs(runs_dir: Path, console: Terminal) -> None:
     """Prints a line for each run of a directory."""
     from gantune.analysis.run import load
 
     roots = sorted(path.parent for path in runs_dir.glob("*/study.yaml"))
     if not roots:
-        plain(console, f"{runs_dir} has no runs")
+        console.print(f"{runs_dir} has no runs")
         return
     table = make_table("run", "status", "trials", "metric", "best", "measured in", "created")
     for root in roots:
         try:
             run = load(root)
             best = run.trials["objective"].dropna()
-        except GantuneError as error:
+        except (GantuneError, OSError) as error:
             table.add_row(root.name, "unreadable", "", "", "", "", str(error).splitlines()[0])
             continue
         lower = run.study.objective.direction == "minimize"
@@ -106,43 +106,43 @@ def show_runs(runs_dir: Path, console: Console) -> None:
     console.print(table)
 
 
-def show_run(run: "Run", console: Console) -> None:
+def show_run(run: "Run", console: Terminal) -> None:
     """Prints a run: how its trials ended, the best ones, and where everything is."""
     trials = run.trials
     counts = trials["status"].astype("string").value_counts()
     ended = ", ".join(f"{count} {status}" for status, count in counts.items()) or "no trials yet"
-    plain(console, f"{run.name}: {run.status}; {ended}; {len(run.epochs):,} epochs recorded")
+    console.print(f"{run.name}: {run.status}; {ended}; {len(run.epochs):,} epochs recorded")
     for session in run.info.get("sessions", [])[:1]:
         if "warm_start" in session:
-            plain(console, describe_warm_start(session["warm_start"]))
+            console.print(describe_warm_start(session["warm_start"]))
     verdicts = trials["verdict"].astype("string").value_counts()
     if len(verdicts):
         found = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())
-        plain(console, f"verdicts: {found}")
+        console.print(f"verdicts: {found}")
     if len(trials):
         console.print(_best_trials(run))
     if run.epochs["objective"].notna().any():
         _show_best(run, console)
     train_s, eval_s = (float(run.epochs[name].sum()) for name in ("train_s", "eval_s"))
     if notice := costly_evaluation(train_s, eval_s, run.study.trial):
-        plain(console, f"\nnote: {notice}")
-    plain(console, f"\ntables and journal: {run.place}")
-    plain(console, f'in Python: gantune.load("{run.place}").trials')
+        console.print(f"\nnote: {notice}")
+    console.print(f"\ntables and journal: {run.place}")
+    console.print(f'in Python: gantune.load("{run.place}").trials')
 
 
-def _show_best(run: "Run", console: Console) -> None:
+def _show_best(run: "Run", console: Terminal) -> None:
     """Prints what was confirmed, of two objectives how many trials stand, and the best trial."""
     if run.is_confirmed:
-        plain(console, f"\nconfirmed: {run.seeds()}")
+        console.print(f"\nconfirmed: {run.seeds()}")
         console.print(_seeds(run))
     try:
         best = run.best()
         if run.study.objective.second:
             front = run.pareto()["number"]
             listed = ", ".join(map(str, front))
-            plain(console, f"\nno other is better in both: trials {listed} (run.pareto())")
+            console.print(f"\nno other is better in both: trials {listed} (run.pareto())")
     except RunError as error:
-        plain(console, f"\nno best trial: {error}")
+        console.print(f"\nno best trial: {error}")
         return
     values = [f"{run.study.objective.metric} {best.objective:.4g}"]
     if run.study.objective.second:
@@ -151,11 +151,11 @@ def _show_best(run: "Run", console: Console) -> None:
     repeats = run.repeats[run.repeats["number"] == best.number]["confirms"]
     of = f" (trial {repeats.iloc[0]}'s configuration)" if len(repeats) else ""
     found = ", ".join(values)
-    plain(console, f"\nbest: trial {best.number}{of}, {found}, epoch {best.epoch}")
-    plain(console, f"  {_measured(run)}")
+    console.print(f"\nbest: trial {best.number}{of}, {found}, epoch {best.epoch}")
+    console.print(f"  {_measured(run)}")
     for path, value in best.parameters.items():
-        plain(console, f"  {path}: {shorten(value)}")
-    plain(console, f"  checkpoint: {best.checkpoint}")
+        console.print(f"  {path}: {shorten(value)}")
+    console.print(f"  checkpoint: {best.checkpoint}")
 
 
 def _seeds(run: "Run") -> Table:
@@ -213,7 +213,7 @@ def _label(path: str) -> str:
     return path
 
 
-def show_trial(run: "Run", number: int, console: Console) -> None:
+def show_trial(run: "Run", number: int, console: Terminal) -> None:
     """Prints a trial: its end, its configuration, its epochs (thinned).
 
     Raises:
@@ -221,14 +221,14 @@ def show_trial(run: "Run", number: int, console: Console) -> None:
     """
     run.require_trial(number)
     row = run.trials[run.trials["number"] == number].iloc[0]
-    plain(console, f"{row['trial_id']}: {row['status']}, seed {row['seed']}")
+    console.print(f"{row['trial_id']}: {row['status']}, seed {row['seed']}")
     for path, value in run.parameters(number).items():
-        plain(console, f"  {path}: {shorten(value)}")
+        console.print(f"  {path}: {shorten(value)}")
     for name in ("error", "evidence"):
         text = row.get(name) if name == "error" else _last_evidence(run.epochs, number)
         if isinstance(text, str):
-            plain(console, f"{name}: {text}")
-    plain(console, _measured(run))
+            console.print(f"{name}: {text}")
+    console.print(_measured(run))
     epochs = run.epochs[run.epochs["number"] == number]
     stride = max(1, len(epochs) // 20)
     always = [1, len(epochs), row["best_epoch"]]
@@ -250,28 +250,22 @@ def show_evaluation(
     evaluation: Mapping[str, Any],
     record: Mapping[str, Any],
     training: MeasuredIn | None,
-    console: Console,
+    console: Terminal,
 ) -> None:
     """Prints what `gantune evaluate` found, beside what the trial's own epoch said."""
-    plain(
-        console,
+    console.print(
         f"trial {evaluation['trial']}, epoch {evaluation['epoch']}: {evaluation['repeats']} times "
         f"{evaluation['samples']:,} samples, {evaluation['level']:.0%} intervals of the mean",
     )
     measured = from_features(evaluation["features"], evaluation["samples"])
-    plain(console, f"in {measured.features}")
+    console.print(f"in {measured.features}")
     if training is not None:
-        plain(console, f"in training: {training.samples:,} samples in {training.features}")
+        console.print(f"in training: {training.samples:,} samples in {training.features}")
     table = make_table("metric", "mean", "low", "high", "in training")
     for name, found in evaluation["metrics"].items():
         values = (found["mean"], found["low"], found["high"], record.get(name))
         table.add_row(name, *("-" if v is None else f"{v:.5g}" for v in values))
     console.print(table)
-
-
-def plain(console: Console, text: str) -> None:
-    """Prints text as it is: no markup, no colours."""
-    console.print(text, markup=False, highlight=False)
 
 
 def make_table(*columns: str) -> Table:

@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 from gantune.errors import UsageError
+from gantune.terminal import say
 
 if TYPE_CHECKING:
     from gantune.analysis.best import BestTrial
@@ -64,7 +63,7 @@ def take_up(run: str, runs_dir: Path, *, trust: bool) -> Path:
     from gantune.tuning.store import take_up as take_up_from
 
     root = take_up_from(run, runs_dir, trust=trust)
-    typer.echo(f"{run} goes on from {root}", err=True)
+    say(f"{run} goes on from {root}", err=True)
     return root
 
 

@@ -5,22 +5,22 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
 from gantune.analysis.run import load
-from gantune.display import plain, show_run
+from gantune.display import show_run
 from gantune.errors import CheckpointError
 from gantune.lock import is_held
 from gantune.paths import RunPaths
 from gantune.records import read_table
+from gantune.terminal import Terminal
 from gantune.tuning.progress import end_line
 
 POLL_S = 0.5
 
 
-def follow(root: Path, console: Console) -> None:
+def follow(root: Path, console: Terminal) -> None:
     """Shows a run until nobody drives it: a live table on a terminal, else lines for what is new.
 
     Args:
@@ -31,18 +31,18 @@ def follow(root: Path, console: Console) -> None:
     if not is_held(paths.lock):
         run = load(root)
         show_run(run, console)
-        plain(console, f"nobody drives {root} now ({run.status}): there is nothing to follow")
+        console.print(f"nobody drives {root} now ({run.status}): there is nothing to follow")
         return
     if console.is_terminal:
         _follow_on_terminal(paths)
     else:
         _follow_in_lines(paths, console)
-    plain(console, f"\n{paths.root.name} has ended: {load(root).status}")
+    console.print(f"\n{paths.root.name} has ended: {load(root).status}")
 
 
 def _follow_on_terminal(paths: RunPaths) -> None:
     # Without soft wrapping: Live has to know how many lines it has drawn.
-    console = Console()
+    console = Terminal()
     with Live(console=console, auto_refresh=False) as live:
         for _ in _changes(paths):
             view = _view(paths.root, console.width)
@@ -52,7 +52,7 @@ def _follow_on_terminal(paths: RunPaths) -> None:
 
 def _view(root: Path, width: int) -> Text | None:
     """The run's table; None where its best trial has changed while it was read."""
-    drawn = Console(file=io.StringIO(), force_terminal=True, width=width, soft_wrap=True)
+    drawn = Terminal(file=io.StringIO(), force_terminal=True, width=width, soft_wrap=True)
     with drawn.capture() as text:
         try:
             show_run(load(root), drawn)
@@ -61,15 +61,15 @@ def _view(root: Path, width: int) -> Text | None:
     return Text.from_ansi(text.get(), no_wrap=True, overflow="ellipsis")
 
 
-def _follow_in_lines(paths: RunPaths, console: Console) -> None:
+def _follow_in_lines(paths: RunPaths, console: Terminal) -> None:
     metric = load(paths.root).study.objective.metric
     shown: set[int] = set()
     for _ in _changes(paths):
         for row in read_table(paths.table("trials")).to_pylist():
             if row["status"] != "running" and row["number"] not in shown:
                 shown.add(row["number"])
-                plain(console, end_line(row, metric))
-    plain(console, "")
+                console.print(end_line(row, metric))
+    console.print("")
     show_run(load(paths.root), console)
 
 

@@ -15,6 +15,7 @@ from gantune.extensions import read_extension
 from gantune.options import Storage, Trust
 from gantune.ownership import refuse_of_others
 from gantune.paths import run_paths
+from gantune.terminal import say, say_log
 from gantune.views import WithReport
 
 if TYPE_CHECKING:
@@ -74,31 +75,29 @@ def submit(
         head = Head(address)
         job = head.submit(shlex.join(command), upload.folder)
     if detach:
-        typer.echo(f"job {job} runs on {head.address}\n{_how_to(head, job, root)}")
+        say(f"job {job} runs on {head.address}\n{_how_to(head, job, root)}")
         return
-    typer.echo(f"job {job}; Ctrl-C leaves it running", err=True)
+    say(f"job {job}; Ctrl-C leaves it running", err=True)
     _finish(head, job, root, report=report)
 
 
 def _finish(head: "Head", job: str, root: Path, *, report: bool) -> None:
     try:
-        end = head.follow(job, lambda text: typer.echo(text, nl=False))
+        end = head.follow(job, say_log)
     except (KeyboardInterrupt, GantuneError) as error:
         if isinstance(error, GantuneError):
-            typer.echo(f"error: {error}", err=True)
-        typer.echo(
-            f"\njob {job} goes on without this terminal\n{_how_to(head, job, root)}", err=True
-        )
+            say(f"error: {error}", err=True)
+        say(f"\njob {job} goes on without this terminal\n{_how_to(head, job, root)}", err=True)
         code = FAILED if isinstance(error, GantuneError) else INTERRUPTED
         raise typer.Exit(code) from None
     if report and end.code in (0, FAILED):
         try:
             page = head.fetch_report(str(root), Path("reports") / root.name)
-            typer.echo(f"report: {page}")
+            say(f"report: {page}")
         except GantuneError as error:
-            typer.echo(f"no report: {error}", err=True)
+            say(f"no report: {error}", err=True)
     if end.code:
-        typer.echo(f"job {job}: {end.message}", err=True)
+        say(f"job {job}: {end.message}", err=True)
         raise typer.Exit(end.code)
 
 

@@ -16,9 +16,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from gantune.columns import EPOCHS, STEPS, TRIALS, Column
+from gantune.columns import Column
 from gantune.errors import GantuneError
-from gantune.storage import parse_mapping, sync_folder, write_atomically
+from gantune.rows import COLUMNS, problem_of
+from gantune.storage import sync_folder, write_atomically
 
 Row = Mapping[str, Any]
 
@@ -51,21 +52,7 @@ CLOSED = b"closed\n\n"
 CHECKSUM = b"crc32"
 """What a batch's checksum is called in its metadata; versions before this one wrote none."""
 
-NEEDED = {
-    "epochs": ("number", "epoch"),
-    "trials": ("number", "status", "parameters"),
-    "steps": ("number", "step"),
-}
-"""Columns that are null in no row."""
-
-MAPPINGS = {"epochs": "extra_metrics", "trials": "parameters"}
-"""Columns of JSON objects."""
-
-SCHEMAS = {
-    "epochs": arrow_schema(EPOCHS),
-    "trials": arrow_schema(TRIALS),
-    "steps": arrow_schema(STEPS),
-}
+SCHEMAS = {name: arrow_schema(columns) for name, columns in COLUMNS.items()}
 
 
 class TableWriter:
@@ -193,12 +180,8 @@ def _read_segment(path: Path, data: bytes, schema: pa.Schema) -> pa.Table:
         table = _conform(table, schema)
     except (pa.ArrowException, ValueError, KeyError) as error:
         raise GantuneError(f"{path} is damaged: {error}") from None
-    for name in NEEDED[path.parent.name]:
-        if table.column(name).null_count:
-            raise GantuneError(f"{path} is damaged: a row has no {name}")
-    if mapping := MAPPINGS.get(path.parent.name):
-        for text in table.column(mapping).drop_null().unique().to_pylist():
-            parse_mapping(text, path)
+    if problem := problem_of(path.parent.name, table):
+        raise GantuneError(f"{path} is damaged: {problem}")
     return table
 
 

@@ -92,18 +92,3 @@ def read_json(path: Path) -> Any:
         raise GantuneError(f"{path} is damaged: {error}") from None
     except RecursionError:
         raise GantuneError(f"{path} is damaged: it is nested too deep") from None
-
-
-def parse_mapping(text: str, source: Path) -> dict[str, Any]:
-    """Parses a JSON object that a file holds.
-
-    Raises:
-        GantuneError: It is none; names the file.
-    """
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise GantuneError(f"{source} is damaged: {error}") from None
-    if not isinstance(found, dict):
-        raise GantuneError(f"{source} is damaged: {text[:50]} is no mapping")
-    return found

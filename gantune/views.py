@@ -12,6 +12,7 @@ import typer
 from gantune.commands import RunName, RunsDir
 from gantune.errors import GantuneError, UsageError
 from gantune.finding import find_run
+from gantune.terminal import say
 
 if TYPE_CHECKING:
     from gantune.analysis.run import Run
@@ -32,7 +33,7 @@ def report(
 ) -> None:
     """Write a page to look at (index.html), a summary, tables and pictures of runs."""
     page = make_report([find_run(run, runs_dir) for run in runs], out)
-    typer.echo(f"wrote {page}")
+    say(f"wrote {page}")
 
 
 def make_report(roots: Sequence[Path], out: Path | None) -> Path:
@@ -58,9 +59,9 @@ def why_failed(run: "Run") -> str:
 def report_at_end(root: Path) -> None:
     """Writes the report of a run that has ended; what is wrong with it is no fault of the run."""
     try:
-        typer.echo(f"report: {make_report([root], None)}")
+        say(f"report: {make_report([root], None)}")
     except (GantuneError, OSError) as error:
-        typer.echo(f"no report: {error}; try: gantune report {root}", err=True)
+        say(f"no report: {error}; try: gantune report {root}", err=True)
 
 
 def dashboard(
@@ -104,4 +105,4 @@ def _require(module: str, name: str) -> None:
 
 
 def _announce(port: int) -> None:
-    typer.echo(f"http://{LOCAL}:{port}/ until Ctrl-C", err=True)
+    say(f"http://{LOCAL}:{port}/ until Ctrl-C", err=True)

@@ -12,7 +12,6 @@ import pytest
 import typer
 import yaml
 from conftest import make_study
-from rich.console import Console
 from test_deploy import parsed
 
 from gantune.analysis import failures, importance
@@ -22,6 +21,7 @@ from gantune.config import all_paths
 from gantune.display import show_study
 from gantune.document import parse_document
 from gantune.loader import study_from_document
+from gantune.terminal import Terminal
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -167,7 +167,7 @@ def test_the_rungs_in_the_manual_are_those_that_check_prints() -> None:
         trial=trial, scheduler={"name": "asha", "grace_epochs": 5}, budget={"trials": 12}
     )
     out = io.StringIO()
-    show_study(study, Console(file=out, width=200))
+    show_study(study, Terminal(file=out, width=200))
     heads = ("length: ", "rungs in", "budget: ")
     lines = [line for line in out.getvalue().splitlines() if line.startswith(heads)]
     assert len(lines) == 3 and "\n   ".join(lines) in text

@@ -10,8 +10,8 @@ PACKAGE = Path(__file__).parent.parent / "gantune"
 
 # From the bottom up; a module imports from its own layer or from one below.
 LAYERS = [
-    {"errors", "seeds", "columns"},
-    {"ownership"},
+    {"errors", "seeds", "columns", "visible"},
+    {"ownership", "terminal"},
     {"document", "storage", "lock", "patience", "parts"},
     {"sources", "shipped"},
     {"config", "extensions"},
@@ -21,7 +21,7 @@ LAYERS = [
     {"legality", "objectives", "starts"},
     {"checks"},
     {"loader"},
-    {"paths", "records", "checkpoints", "remote", "runinfo", "trial", "pictures", "pace"},
+    {"paths", "rows", "records", "checkpoints", "remote", "runinfo", "trial", "pictures", "pace"},
     {"kept"},
     {"disk"},
     {"trialsync"},

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 from data_files import random_images
-from rich.console import Console
 
 import gantune
 from gantune.display import show_study
 from gantune.document import read_document
+from gantune.terminal import Terminal
 
 FOLDER = Path(__file__).parent.parent / "search_spaces"
 EXAMPLES = FOLDER.parent / "examples"
@@ -64,7 +64,7 @@ def test_it_is_valid_and_says_what_it_asks(
     study = gantune.load_study(path, overrides(path, replacements))
     assert study.name == path.stem and study.description and study.search
     shown = io.StringIO()
-    show_study(study, Console(file=shown, width=160))  # what `gantune check` prints
+    show_study(study, Terminal(file=shown, width=160))  # what `gantune check` prints
     assert all(searched in shown.getvalue() for searched in study.search)
 
 

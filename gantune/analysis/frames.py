@@ -127,15 +127,18 @@ def _best_so_far(scored: pd.DataFrame, study: Study) -> dict[int, Row]:
 def _column(values: Sequence[Any]) -> "pd.Series[Any]":
     """The narrowest of: nullable int, float, category."""
     known = [value for value in values if value is not None]
-    if all(type(value) is int for value in known):
-        return pd.Series(values, dtype="Int64")
-    if all(type(value) in (int, float) for value in known):
-        return pd.Series(values, dtype="float64")
+    integers = [value for value in known if type(value) is int]
+    if all(abs(value) < 2**63 for value in integers):
+        if len(integers) == len(known):
+            return pd.Series(values, dtype="Int64")
+        if all(type(value) in (int, float) for value in known):
+            return pd.Series(values, dtype="float64")
     texts = [v if v is None or isinstance(v, str) else json.dumps(v) for v in values]
     return pd.Series(texts, dtype="category")
 
 
 def _typed(table: pa.Table, columns: Sequence[Column]) -> pd.DataFrame:
-    frame: pd.DataFrame = table.to_pandas()
+    # By way of floats, as pandas has it where a value is missing, a seed would lose its end.
+    frame: pd.DataFrame = table.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
     types = {column.name: _DTYPES[column.kind] for column in columns if column.kind in _DTYPES}
     return frame.astype(types)

@@ -64,9 +64,12 @@ def run_to_html(run: ShownRun) -> str:
     except RunError as error:
         rows.append(("best", str(error)))
     else:
-        row = trials[trials["number"] == number].iloc[0]
-        value = f"{run.study.objective.metric} {row['objective']:.4g}"
-        rows.append(("best", f"trial {number}, {value}, epoch {row['best_epoch']}"))
+        said = [f"trial {number}"]
+        # Its row can be lost with a damaged table.
+        for _, row in trials[trials["number"] == number].iterrows():
+            said += [f"{run.study.objective.metric} {row['objective']:.4g}"]
+            said += [f"epoch {row['best_epoch']}"]
+        rows.append(("best", ", ".join(said)))
         parameters = run.parameters(number)
     return _table(f"run {run.name}", [*rows, *_listed(parameters)])
 

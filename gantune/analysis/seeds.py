@@ -92,6 +92,8 @@ def seeds(run: Compared) -> Seeds:
     fails |= ended["objective"].isna()
     # By seed: the k-th seed is the same for all configurations.
     places = ended.assign(place=(objective.sign * ended["objective"]).where(~fails, np.inf))
+    # Nor does a seed that stands twice, in tables that no run has written, say anything twice.
+    places = places.drop_duplicates(["confirms", "seed"])
     table = places.pivot(index="seed", columns="confirms", values="place")
     found = {int(number): table[number] for number in table.columns}
     numbers = sorted(found, key=lambda number: (_median(found[number]), number))

@@ -4,10 +4,14 @@ import os
 import shutil
 import signal
 import tempfile
+from collections.abc import Container, Iterable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
+from wsgiref.simple_server import make_server
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from gantune.analysis.run import Run
 from gantune.errors import GantuneError, UsageError
@@ -29,15 +33,32 @@ def serve_copy(run: Run, host: str, port: int) -> None:
         UsageError: The port is taken.
         GantuneError: The journal is damaged.
     """
-    from optuna_dashboard import run_server
+    from optuna_dashboard import wsgi
 
     with tempfile.TemporaryDirectory() as folder:
         signal.signal(signal.SIGTERM, partial(_end, folder))
         storage = copied_journal(run, Path(folder))
         try:
-            run_server(storage, host=host, port=port)
+            server = make_server(host, port, for_names(wsgi(storage), {host, "localhost"}))
         except OSError as error:
             raise UsageError(f"{host}:{port} cannot be listened on: {error}") from error
+        with server, suppress(KeyboardInterrupt):
+            server.serve_forever()
+
+
+def for_names(application: WSGIApplication, names: Container[str]) -> WSGIApplication:
+    """An application that answers only whom it is called by these names, at any port.
+
+    A web page whose own name is made to lead to this machine could otherwise read what it serves.
+    """
+
+    def answer(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        if environ.get("HTTP_HOST", "").partition(":")[0].lower() in names:
+            return application(environ, start)
+        start("403 Forbidden", [("Content-Type", "text/plain")])
+        return [b"not by this name\n"]
+
+    return answer
 
 
 def copied_journal(run: Run, folder: Path) -> "JournalStorage":

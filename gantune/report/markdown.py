@@ -7,7 +7,8 @@ from gantune.report.answer import Setting
 from gantune.report.figures import Figure
 from gantune.report.gather import Material
 from gantune.report.page import command, lead, search_intro, status_line, time_split
-from gantune.report.words import in_words, label, plain, short, value_text, visible
+from gantune.report.words import in_words, label, plain, short, value_text
+from gantune.visible import visible
 
 TOP = 10
 CELL = 60

@@ -17,7 +17,8 @@ from gantune.report.rendering import render
 from gantune.report.svg import to_svg
 from gantune.report.trials import TrialRow, trial_curves
 from gantune.report.verdicts import VERDICTS, WHAT_HELPS, look_of
-from gantune.report.words import Fact, Sentence, duration, in_words, short, value_text, visible
+from gantune.report.words import Fact, Sentence, duration, in_words, short, value_text
+from gantune.visible import visible
 
 GROUPS = (
     "seeds",

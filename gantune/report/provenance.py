@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from gantune.analysis.run import Run
-from gantune.report.words import Fact, short, visible
+from gantune.report.words import Fact, short
+from gantune.visible import visible
 
 LONGEST = 120
 """Letters of a foreign text in a list."""

@@ -25,9 +25,9 @@ from gantune.report.words import (
     label,
     short,
     value_text,
-    visible,
 )
 from gantune.runinfo import now
+from gantune.visible import visible
 
 _THEMES = {
     "page": ("#fcfcfb", "#14171c"),

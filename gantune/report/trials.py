@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from gantune.analysis.run import Run
 from gantune.report.thinning import MAX_PARAMETERS, MAX_POINTS, MAX_ROWS, thin_indices
-from gantune.report.words import is_known, visible, with_nulls
+from gantune.report.words import is_known, with_nulls
+from gantune.visible import visible
 
 FloatArray = NDArray[np.float64]
 

@@ -1,16 +1,14 @@
 """Numbers and foreign text as they stand in a report."""
 
 import math
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gantune.visible import visible
+
 NOTHING = "–"
 SIGNIFICANT = 4
-
-_DIRECTIONS = {"\u061c", *map(chr, (*range(0x200E, 0x2010), *range(0x202A, 0x202F)))}
-_DIRECTIONS |= set(map(chr, range(0x2066, 0x206A)))
 
 
 @dataclass(frozen=True)
@@ -94,18 +92,6 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.3g} s"
     return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def visible(text: str) -> str:
-    """Foreign text that shows what it holds: marks that act on a reader's eyes become names."""
-    return "".join(_shown(letter) for letter in text)
-
-
-def _shown(letter: str) -> str:
-    if letter in "\n\t":
-        return letter
-    acts = letter in _DIRECTIONS or unicodedata.category(letter) in ("Cc", "Cs")
-    return f"⟨U+{ord(letter):04X}⟩" if acts else letter
 
 
 def short(text: str, length: int) -> str:

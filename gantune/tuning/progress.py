@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
-from rich.text import Text
 
 from gantune.goals import Ranking, Standing
 from gantune.study import Study
+from gantune.terminal import Terminal
 from gantune.trial import Record, TrialSpec, costly_evaluation
 
 LINE_EVERY_S = 15.0
@@ -147,7 +147,7 @@ class Board:
 class LiveProgress:
     """A table that redraws itself while the study runs."""
 
-    def __init__(self, study: Study, console: Console) -> None:
+    def __init__(self, study: Study, console: Terminal) -> None:
         self._board = Board(study, self._tell)
         self._live = Live(get_renderable=self._draw, console=console, refresh_per_second=4)
 
@@ -160,7 +160,7 @@ class LiveProgress:
 
     def _tell(self, notice: str) -> None:
         # Through the live display's own console, which puts it above the table.
-        self._live.console.print(f"note: {notice}", markup=False, highlight=False)
+        self._live.console.print(f"note: {notice}")
 
     def _draw(self) -> RenderableType:
         board = self._board
@@ -185,13 +185,13 @@ class LiveProgress:
             f"{_duration(time.monotonic() - board.started)} passed, "
             f"about {_duration(board.seconds_left)} left",
         )
-        return Group(Text(board.headline()), bar, table)
+        return Group(board.headline(), bar, table)
 
 
 class LineProgress:
     """A line for each trial that ends, and one from time to time."""
 
-    def __init__(self, study: Study, console: Console) -> None:
+    def __init__(self, study: Study, console: Terminal) -> None:
         self._board, self._console = Board(study, self._tell), console
         self._shown = time.monotonic()
 
@@ -229,7 +229,7 @@ class LineProgress:
     def _print(self, line: str) -> None:
         self._shown = time.monotonic()
         elapsed = _duration(self._shown - self._board.started)
-        self._console.print(f"[{elapsed}] {line}", markup=False, highlight=False, soft_wrap=True)
+        self._console.print(f"[{elapsed}] {line}", soft_wrap=True)
 
 
 def end_line(row: dict[str, Any], metric: str) -> str:

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import make_study
-from rich.console import Console
 from typer.testing import CliRunner
 
 import gantune
@@ -21,6 +20,7 @@ from gantune.comparison import show_comparison
 from gantune.paths import RunPaths
 from gantune.storage import read_json, write_json
 from gantune.study import Study
+from gantune.terminal import Terminal
 from gantune.tuning.conductor import Conductor
 from gantune.tuning.lifecycle import create_run, finish_run, session_facts
 from gantune.tuning.local import drive
@@ -223,7 +223,7 @@ def test_a_run_without_a_value_is_there_without_one(
     assert found.budgets.empty and set(found.curves["run"]) == {"first"}
     assert found.reached.isna().to_dict("list") == {"first": [False] * 3, "began": [True] * 3}
     out = io.StringIO()
-    show_comparison(found, Console(file=out, width=200))
+    show_comparison(found, Terminal(file=out, width=200))
     assert "nan" not in out.getvalue()
 
 
@@ -233,7 +233,7 @@ def test_a_comparison_fits_a_narrow_terminal(
     third = changed(two[1], tmp_path / "third_run_of_a_longer_name")
     found = gantune.compare([*two, third])
     out = io.StringIO()
-    show_comparison(found, Console(file=out, width=80, soft_wrap=True))
+    show_comparison(found, Terminal(file=out, width=80, soft_wrap=True))
     lines = out.getvalue().splitlines()
     # No name is cut, and equal values are said once.
     assert all(str(path) in lines for path in found.differences.index)

@@ -2,19 +2,22 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 from conftest import make_study
-from rich.console import Console
+from made import make_run
 
 import gantune
 from gantune.checkpoints import CheckpointWriter
-from gantune.display import show_run, show_trial
+from gantune.display import show_run, show_runs, show_trial
 from gantune.engine.materials import make_materials
 from gantune.paths import RunPaths
 from gantune.records import TableWriter
+from gantune.runinfo import read_info
 from gantune.storage import read_json, write_json
+from gantune.terminal import Terminal
 from gantune.tuning.lifecycle import create_run, refuse_other_features, session_facts
 
 
@@ -53,6 +56,29 @@ def test_the_best_is_the_best_of_all_epochs(tmp_path: Path, goal: str, best: int
             run.best()
 
 
+def test_a_run_that_cannot_be_read_does_not_end_the_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root reads what others may not: the refusal is made."""
+    for name in ("a", "b", "c"):
+        make_run(tmp_path / name, trials=2)
+
+    def read(path: Path) -> dict[str, Any]:
+        if path.parent.name == "b":
+            raise PermissionError(13, "Permission denied", str(path))
+        return read_info(path)
+
+    monkeypatch.setattr("gantune.analysis.run.read_info", read)
+    out = io.StringIO()
+    show_runs(tmp_path, Terminal(file=out, width=300))
+    assert [line.split()[:2] for line in out.getvalue().splitlines()[1:]] == [
+        ["a", "finished"],
+        ["b", "unreadable"],
+        ["c", "finished"],
+    ]
+    assert "Permission denied" in out.getvalue()
+
+
 def test_a_trial_without_an_end_has_what_it_recorded_so_far(empty: RunPaths) -> None:
     trials, epochs = TableWriter(empty.table("trials")), TableWriter(empty.table("epochs"))
     for number in (0, 1):
@@ -73,8 +99,8 @@ def test_a_trial_without_an_end_has_what_it_recorded_so_far(empty: RunPaths) -> 
     assert run.trials.iloc[1]["epochs"] is pd.NA
     out = io.StringIO()
     with pytest.raises(gantune.CheckpointError, match="no whole checkpoint"):
-        show_run(run, Console(file=out, width=120))
-    show_trial(run, 1, Console(file=out, width=120))  # nothing recorded: no traceback
+        show_run(run, Terminal(file=out, width=120))
+    show_trial(run, 1, Terminal(file=out, width=120))  # nothing recorded: no traceback
     assert "interrupted" in out.getvalue()
 
 
@@ -125,7 +151,7 @@ def test_what_a_run_was_made_with(tmp_path: Path) -> None:
 
 def shown(run: gantune.Run, trial: int | None = None) -> str:
     out = io.StringIO()
-    console = Console(file=out, width=200)
+    console = Terminal(file=out, width=200)
     if trial is None:
         show_run(run, console)
     else:

@@ -10,7 +10,6 @@ import pytest
 import torch
 from conftest import make_study
 from optuna.trial import TrialState
-from rich.console import Console
 
 import gantune
 from gantune.config import TrialConfig
@@ -20,6 +19,7 @@ from gantune.display import show_run, show_trial
 from gantune.host import Host
 from gantune.paths import RunPaths
 from gantune.study import Stop, with_values
+from gantune.terminal import Terminal
 from gantune.trial import TrialSpec
 from gantune.tuning import journal
 
@@ -125,7 +125,7 @@ def test_a_study_ends_a_trial_by_its_verdict(tmp_path: Path) -> None:
     assert trial.state == TrialState.PRUNED and sorted(trial.intermediate_values) == [1, 2, 3, 4]
 
     shown = io.StringIO()
-    console = Console(file=shown, width=200, soft_wrap=True)
+    console = Terminal(file=shown, width=200, soft_wrap=True)
     show_run(run, console)
     show_trial(run, 0, console)
     assert "verdicts: 1 mode_collapse" in shown.getvalue()

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 
 import pandas as pd
 import pytest
@@ -170,6 +171,7 @@ def test_optuna_dashboard_shows_the_trials_of_a_copy(tmp_path: Path) -> None:
         rate = table["config.optimizer.generator.lr"].iloc[0]
         assert float(first["optimizer.generator.lr"]) == pytest.approx(rate)
         assert shown[0]["values"] == [pytest.approx(table["objective"].iloc[0])]
+        refuse_foreign(url)
         note = {"body": "clicked", "version": 1}
         request = urllib.request.Request(
             f"{url}/api/studies/{studies[0]['study_id']}/note",
@@ -180,6 +182,18 @@ def test_optuna_dashboard_shows_the_trials_of_a_copy(tmp_path: Path) -> None:
         urllib.request.urlopen(request, timeout=5).close()
     # What is done there stays there.
     assert (root / "optuna.journal").read_bytes() == before
+
+
+def refuse_foreign(url: str) -> None:
+    """As a browser asks that was told that another site's name leads here."""
+    port = url.rpartition(":")[2]
+    for name in (f"evil.example:{port}", "localhost.evil.example", "127.0.0.1.evil.example", ""):
+        request = urllib.request.Request(f"{url}/api/studies", headers={"Host": name})
+        with pytest.raises(HTTPError, match="403"):
+            urllib.request.urlopen(request, timeout=5)
+    for name in (f"localhost:{port}", "LOCALHOST", "127.0.0.1", "localhost:1"):
+        request = urllib.request.Request(f"{url}/api/studies", headers={"Host": name})
+        urllib.request.urlopen(request, timeout=5).close()
 
 
 def ask(url: str, server: "subprocess.Popen[bytes]") -> dict[str, Any]:

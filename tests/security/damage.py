@@ -1,10 +1,13 @@
 """Damage: bytes of real files changed, values of real trees replaced."""
 
 import copy
+import pathlib
 from collections.abc import Iterator
 from typing import Any
 
 from hypothesis import strategies as st
+
+from gantune.records import TableWriter, segments
 
 Path = tuple[Any, ...]
 
@@ -89,3 +92,12 @@ def damaged_tree(draw: st.DrawFn, tree: Any) -> Any:
         else:
             node[last] = draw(VALUES)
     return tree
+
+
+def rewritten(folder: pathlib.Path, rows: list[Any]) -> None:
+    """Replaces a table's rows, with checksums that fit, as whoever wrote them would."""
+    for path in segments(folder):
+        path.unlink()
+    writer = TableWriter(folder)
+    writer.append(rows)
+    writer.close()

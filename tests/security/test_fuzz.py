@@ -1,11 +1,13 @@
 """Readers of damaged files give a clean result or a message, never another exception.
 
-Half a thousand cases in `make test`, ten thousand in `make test-long`, the readers together.
+Half a thousand cases in `make test`, ten thousand in `make test-long`, the readers and
+test_odd_rows together.
 """
 
 import hashlib
 import io
 import json
+import math
 import shutil
 import struct
 from collections.abc import Callable
@@ -19,10 +21,10 @@ from conftest import make_study
 from damage import damaged_bytes, damaged_tree
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from rich.console import Console
 from safetensors.torch import load
 
 import gantune
+from gantune.analysis.frames import to_epochs, to_trials
 from gantune.checkpoints import read_checkpoint
 from gantune.config import TrialConfig
 from gantune.display import show_run, show_runs, show_trial
@@ -33,6 +35,7 @@ from gantune.loader import load_study, open_study
 from gantune.paths import RunPaths
 from gantune.records import CLOSED, SCHEMAS, read_table
 from gantune.runinfo import read_info
+from gantune.terminal import Terminal
 
 
 def shares(of_500: int) -> pytest.MarkDecorator:
@@ -101,7 +104,7 @@ STUDY: dict[str, Any] = {
 }
 
 
-@shares(200)
+@shares(150)
 def test_study_files(cases: int, tmp_path: Path) -> None:
     """Trees near a valid one, and damaged text of it; also as the study of a run."""
     path = tmp_path / "study.yaml"
@@ -130,7 +133,7 @@ def test_tables_and_notes(cases: int, run: Path, tmp_path: Path) -> None:
     info = json.loads(whole[root / "run.json"])
 
     def look() -> None:
-        console = Console(file=io.StringIO(), width=160)
+        console = Terminal(file=io.StringIO(), width=160)
         show_runs(root.parent, console)
         loaded = gantune.load(root)
         assert loaded.steps is not None
@@ -152,7 +155,7 @@ def test_tables_and_notes(cases: int, run: Path, tmp_path: Path) -> None:
     fuzz(cases, check, st.one_of(damaged, damaged, notes))
 
 
-@shares(100)
+@shares(75)
 @pytest.mark.parametrize("kind", ["best", "last"])
 def test_checkpoints(cases: int, kind: str, run: Path, tmp_path: Path) -> None:
     """Weights and their description, also with seals that fit the damage.
@@ -202,13 +205,34 @@ def as_segment(folder: Path, batch: pa.RecordBatch) -> Path:
     return folder
 
 
+EPOCH: dict[str, Any] = {"number": 0, "epoch": 1}
+TRIAL: dict[str, Any] = {"number": 0, "status": "running", "parameters": "{}"}
+
+
 @pytest.mark.parametrize(
     ("table", "row", "message"),
     [
         ("epochs", {"number": 0}, "a row has no epoch"),
         ("trials", {"number": 0, "status": "running"}, "a row has no parameters"),
         ("trials", {"number": 0, "status": "running", "parameters": "["}, "is damaged"),
-        ("trials", {"number": 0, "status": "running", "parameters": "[1]"}, r"\[1\] is no mapping"),
+        ("trials", {**TRIAL, "parameters": "[1]"}, r"\[1\] is no mapping"),
+        ("trials", {**TRIAL, "parameters": '{"x": NaN}'}, "parameters: .* not JSON compliant"),
+        ("trials", {**TRIAL, "parameters": '{"x": 1e999}'}, "parameters: .* not JSON compliant"),
+        ("trials", {**TRIAL, "parameters": '{"x": "\\ud800"}'}, "parameters: .* not allowed"),
+        ("trials", {**TRIAL, "parameters": f'{{"x": {"9" * 5000}}}'}, "parameters: Exceeds"),
+        ("trials", {**TRIAL, "parameters": f'{{"x": {"[" * 30}{"]" * 30}}}'}, "nested too deep"),
+        ("trials", {**TRIAL, "number": -1}, "number: -1 counts nothing"),
+        ("trials", {**TRIAL, "epochs": 2**62}, "epochs: 4611686018427387904 counts nothing"),
+        ("trials", {**TRIAL, "started_at": "never"}, "started_at: never is no time"),
+        ("trials", {**TRIAL, "started_at": "2026-01-01"}, "2026-01-01 is in no time zone"),
+        ("trials", {**TRIAL, "objective": math.inf}, "objective: a number is not finite"),
+        ("epochs", {**EPOCH, "train_s": math.nan}, "train_s: a number is not finite"),
+        ("epochs", {**EPOCH, "mode_histogram": []}, "mode_histogram: a list is empty"),
+        ("epochs", {**EPOCH, "mode_histogram": [1.0, None]}, "mode_histogram: .* not finite"),
+        ("epochs", {**EPOCH, "extra_metrics": '{"objective": 1.0}'}, "can be named 'objective'"),
+        ("epochs", {**EPOCH, "extra_metrics": '{"x y": 1.0}'}, "can be named 'x y'"),
+        ("epochs", {**EPOCH, "extra_metrics": f'{{"x": 1{"0" * 20}}}'}, "x is no number"),
+        ("epochs", {**EPOCH, "extra_metrics": '{"x": "a"}'}, "x is no number"),
     ],
 )
 def test_rows_that_no_run_has_are_named(
@@ -217,6 +241,22 @@ def test_rows_that_no_run_has_are_named(
     batch = pa.RecordBatch.from_pylist([row], schema=SCHEMAS[table])
     with pytest.raises(GantuneError, match=message):
         read_table(as_segment(tmp_path / table, batch))
+
+
+def test_values_that_a_run_can_have_are_read(tmp_path: Path) -> None:
+    """Whole numbers larger than a column's, of a choice; the largest seed; no value at all."""
+    rows = [
+        {**TRIAL, "seed": 2**63 - 1, "parameters": json.dumps({"a": 10**20, "b": 2**63 - 1})},
+        {**TRIAL, "number": 1, "parameters": '{"a": 0.5, "b": 0.5}', "objective": 1e300},
+    ]
+    batch = pa.RecordBatch.from_pylist(rows, schema=SCHEMAS["trials"])
+    trials = to_trials(read_table(as_segment(tmp_path / "trials", batch)), live=False)
+    assert trials["config.a"].tolist() == [str(10**20), "0.5"]
+    assert trials["config.b"].tolist() == [2.0**63, 0.5]
+    metrics = {**EPOCH, "extra_metrics": '{"mine": null, "other": -1e+300}', "objective": -0.0}
+    batch = pa.RecordBatch.from_pylist([metrics], schema=SCHEMAS["epochs"])
+    epochs = to_epochs(read_table(as_segment(tmp_path / "epochs", batch)))
+    assert epochs["other"].tolist() == [-1e300] and epochs["mine"].isna().all()
 
 
 def test_texts_that_point_out_of_their_table_are_not_followed(tmp_path: Path) -> None:

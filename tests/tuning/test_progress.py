@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 from conftest import make_study
-from rich.console import Console
 
 import gantune
 from gantune.display import show_run
 from gantune.seeds import trial_seed
 from gantune.study import Study
+from gantune.terminal import Terminal
 from gantune.trial import TrialSpec, costly_evaluation
 from gantune.tuning import progress
 from gantune.tuning.local import train_base
@@ -97,7 +97,7 @@ def test_a_resumed_study_starts_where_it_was() -> None:
 
 def test_lines_for_a_log() -> None:
     out = io.StringIO()
-    with LineProgress(make_study(), Console(file=out, width=200)) as shown:
+    with LineProgress(make_study(), Terminal(file=out, width=200)) as shown:
         shown.began(spec(0))
         shown.recorded(0, [RECORD], [])
         shown.ended(0, ended(0, 3.0, "stopped"))
@@ -106,7 +106,7 @@ def test_lines_for_a_log() -> None:
 
 def test_the_live_table() -> None:
     out = io.StringIO()
-    console = Console(file=out, force_terminal=True, width=100)
+    console = Terminal(file=out, force_terminal=True, width=100)
     with LiveProgress(make_study(), console) as shown:
         shown.resumed([ended(1, 4.0)])
         shown.began(spec(0))
@@ -141,12 +141,12 @@ def test_who_pays_much_for_evaluation_is_told_once_and_nothing_changes(
     # A quick machine is done with it in less than the two seconds.
     monkeypatch.setattr(progress, "ENOUGH_S", 0.01)
     out, end = io.StringIO(), io.StringIO()
-    console = Console(file=out, force_terminal=terminal, width=100)
+    console = Terminal(file=out, force_terminal=terminal, width=100)
     study = make_study(trial=COSTLY, search={})
     done = train_base(study, tmp_path / "r", lambda s: make_progress(s, console))
     (found,) = re.findall(NOTE, squeezed(out.getvalue()))
     run = gantune.load(done.root)
-    show_run(run, Console(file=end, width=100))
+    show_run(run, Terminal(file=end, width=100))
     (share,) = re.findall(NOTE, squeezed(end.getvalue()))
     times = run.epochs[["train_s", "eval_s"]].sum()
     assert int(share) == round(100 * times["eval_s"] / times.sum()) > 15
@@ -154,7 +154,7 @@ def test_who_pays_much_for_evaluation_is_told_once_and_nothing_changes(
     assert run.study.trial.eval == study.trial.eval and run.epochs["objective"].notna().all()
 
 
-def make_progress(study: Study, console: Console) -> LiveProgress | LineProgress:
+def make_progress(study: Study, console: Terminal) -> LiveProgress | LineProgress:
     return (LiveProgress if console.is_terminal else LineProgress)(study, console)
 
 
@@ -167,10 +167,10 @@ def test_who_does_not_is_not_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         "eval": {"samples": 50},
     }
     study = make_study(trial=trial, search={})
-    console = Console(file=out, width=100)
+    console = Terminal(file=out, width=100)
     done = train_base(study, tmp_path / "r", lambda s: LineProgress(s, console))
     run = gantune.load(done.root)
-    show_run(run, Console(file=end, width=100))
+    show_run(run, Terminal(file=end, width=100))
     assert run.epochs[["train_s", "eval_s"]].sum().sum() > progress.ENOUGH_S
     assert "note:" not in out.getvalue() + end.getvalue()
 
