@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ValidationError
+from pydantic import AfterValidator, BaseModel, ValidationError
 
 from gantune.errors import GantuneError
 from gantune.storage import read_json, write_json
@@ -35,9 +35,18 @@ class _WarmStart(BaseModel):
     reason: str | None
 
 
+def _of_a_zone(text: str) -> str:
+    if datetime.fromisoformat(text).tzinfo is None:
+        raise ValueError("a time without its zone")
+    return text
+
+
+_Moment = Annotated[str, AfterValidator(_of_a_zone)]
+
+
 class _Session(BaseModel):
-    started_at: datetime
-    ended_at: datetime | None = None
+    started_at: _Moment
+    ended_at: _Moment | None = None
     versions: dict[str, str | None] = {}
     features: _Features | None = None
     samples: int | None = None

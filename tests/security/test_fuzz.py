@@ -273,7 +273,15 @@ def test_texts_that_point_out_of_their_table_are_not_followed(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    "info", [{"sessions": 3}, {"sessions": [{"started_at": []}]}, {"format": "new"}, [1]]
+    "info",
+    [
+        {"sessions": 3},
+        {"sessions": [{"started_at": []}]},
+        {"format": "new"},
+        [1],
+        {"sessions": [{"started_at": 5}]},
+        {"sessions": [{"started_at": "2026-01-01T00:00:00"}]},
+    ],
 )
 def test_a_run_json_of_other_types_is_named(tmp_path: Path, info: Any) -> None:
     (tmp_path / "run.json").write_text(json.dumps(info))
