@@ -192,7 +192,7 @@ def _folders(paths: RunPaths) -> Iterator[Path]:
 def _refuse(path: Path) -> None:
     raise UsageError(
         f"{path} is a symbolic link to {os.readlink(path)}: a run keeps to its own directory; "
-        "put the files themselves there, or mount what they are on"
+        "put the files themselves there (`cp -rL`), or mount what they are on"
     )
 
 

@@ -24,8 +24,6 @@ NEEDED = {
 MOST = 2**53
 """Of what is counted; a float still tells it from the next. Seeds are drawn from more."""
 
-_TAKEN = {column.name for column in EPOCHS}
-
 
 def problem_of(table: str, rows: pa.Table) -> str | None:
     """What of a table's rows no run writes, in words; None where they can be a run's.
@@ -74,7 +72,7 @@ def _extra_metrics(text: str) -> Iterator[str]:
     found, problems = _mapping(text)
     yield from problems
     for name, value in found.items():
-        if not name.isidentifier() or name in _TAKEN:
+        if not name.isidentifier():
             yield f"no metric can be named {name[:50]!r}"
         if value is not None and not (type(value) is float and math.isfinite(value)):
             yield f"{name[:50]} is no number"

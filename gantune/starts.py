@@ -148,7 +148,8 @@ def _wanted(parameter: Parameter, everything: Mapping[str, Any]) -> Any:
     if not isinstance(factor, int | float) or not factor:
         raise UsageError(f"{parameter.path} is a multiple of {parameter.spec.times} = {factor}")
     ratio = value / factor
-    return round(ratio) if ratio == round(ratio) else ratio
+    is_whole = parameter.spec.domain in ("int", "log_int")
+    return round(ratio) if same(float(round(ratio)), ratio) and is_whole else ratio
 
 
 def _path(name: str) -> str:

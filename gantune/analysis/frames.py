@@ -25,7 +25,10 @@ def to_epochs(table: pa.Table) -> pd.DataFrame:
     # As one text: a call for each of a million takes seconds.
     texts = frame["extra_metrics"].fillna("{}").to_list()
     rows = json.loads(f"[{','.join(texts)}]")
-    names = list(dict.fromkeys(name for row in rows for name in row))
+    # What a metric of an earlier version's extension is called can be a column's name since.
+    names = [
+        name for name in dict.fromkeys(name for row in rows for name in row) if name not in frame
+    ]
     return frame.assign(**{name: _column([row.get(name) for row in rows]) for name in names})
 
 

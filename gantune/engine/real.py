@@ -4,6 +4,7 @@ Whoever opens a run looks at what it has kept: the folder that its study names i
 another machine, and whoever has made the run can have named any.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -43,15 +44,18 @@ class _Modes(BaseModel):
 
 
 def keep_real(paths: RunPaths, data: Dataset, options: AnyData) -> None:
-    """Keeps a look at a run's data with the run, if there is none yet."""
+    """Keeps a look at a run's data with the run, if there is none yet and there is room for it."""
     if paths.real_samples.exists():
         return
     try:
         found = look(data, options)
     except DataError:  # an image that cannot be read: told by whoever comes to train on it
         return
-    write_json(paths.real_modes, _Modes(shares=found.shares, centers=found.centers).model_dump())
-    write_atomically(paths.real_samples, found.picture)
+    with suppress(OSError):  # a full disk is told where it costs something
+        write_json(
+            paths.real_modes, _Modes(shares=found.shares, centers=found.centers).model_dump()
+        )
+        write_atomically(paths.real_samples, found.picture)
 
 
 def read_real(paths: RunPaths, options: AnyData) -> RealData | None:

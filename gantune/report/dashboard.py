@@ -14,11 +14,13 @@ from wsgiref.simple_server import make_server
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from gantune.analysis.run import Run
-from gantune.errors import GantuneError, UsageError
+from gantune.errors import GantuneError, JournalError, UsageError
 from gantune.paths import RunPaths
 
 if TYPE_CHECKING:
     from optuna.storages import JournalStorage
+
+AGAIN = "`gantune resume` makes another from the tables"
 
 
 def serve_copy(run: Run, host: str, port: int) -> None:
@@ -74,13 +76,18 @@ def copied_journal(run: Run, folder: Path) -> "JournalStorage":
     from gantune.tuning.journal import UNREADABLE
 
     journal = RunPaths(run.root).journal
-    refuse_larger(journal, run.study, len(run.trials), len(run.epochs))
+    try:
+        refuse_larger(journal, run.study, len(run.trials), len(run.epochs))
+    except JournalError as error:
+        raise GantuneError(f"{error}; {AGAIN}") from None
     copy, data = folder / journal.name, journal.read_bytes()
     copy.write_bytes(data[: data.rfind(b"\n") + 1])
     try:
         return JournalStorage(JournalFileBackend(str(copy)))
     except UNREADABLE as error:
-        raise GantuneError(f"{journal} is damaged: Optuna cannot read it: {error!r}") from None
+        raise GantuneError(
+            f"{journal} is damaged: Optuna cannot read it: {error!r}; {AGAIN}"
+        ) from None
 
 
 def _end(folder: str, number: int, frame: FrameType | None) -> None:

@@ -16,6 +16,13 @@ class Forgetful(Callback):
     def on_trial_complete(
         self, iteration: int, trials: list[Trial], trial: Trial, **_: Any
     ) -> None:
+        self._forget(trial)
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
+        self._forget(trial)
+
+    @staticmethod
+    def _forget(trial: Trial) -> None:
         # Of one that has none at all Tune would ask its worker.
         trial.run_metadata.last_result = {DONE: True}
         trial.metric_analysis.clear()

@@ -123,12 +123,15 @@ class Mirror:
         """Brings a trial's files from where it was trained.
 
         Raises:
-            OSError: The store cannot be read.
+            OSError: The store cannot be read, or has what no worker writes.
         """
         folder = self._paths.trial(number)
-        self._remote.add_files(folder)  # a worker that was ended here has left word here
-        for name in FOLDERS:
-            self._remote.bring_folder(folder / name)
+        try:
+            self._remote.add_files(folder)  # a worker that was ended here has left word here
+            for name in FOLDERS:
+                self._remote.bring_folder(folder / name)
+        except GantuneError as error:
+            raise OSError(str(error)) from None
         with self._lock:
             self._sent |= {path: _key(path) for path in _files(folder)}
 

@@ -3,6 +3,7 @@
 import math
 import warnings
 from collections.abc import Mapping
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ from optuna.trial import FixedTrial, FrozenTrial, TrialState, create_trial
 from gantune.errors import GantuneError, JournalError, UsageError
 from gantune.space import Space, propose
 from gantune.starts import as_keys
+from gantune.storage import sync_folder
 from gantune.study import Study
 from gantune.tuning import journal
 from gantune.tuning.agreement import parameters_of, refuse_larger, refuse_other_history
@@ -49,14 +51,15 @@ def open_study(path: Path, known: Known, sampler: BaseSampler) -> optuna.Study:
     Warns:
         UserWarning: It was damaged.
     """
+    was_there = path.exists()
     try:
         return _opened(path, known, sampler)
     except JournalError as error:
-        kept = path.with_name(f"{path.name}.damaged")
-        _rebuild(path, kept, known, sampler)
-        warnings.warn(
-            f"{error}; it is made again from the tables, and kept as {kept.name}", stacklevel=2
-        )
+        if not was_there:
+            path.unlink()  # an empty one, made just now
+        kept = _rebuild(path, known, sampler)
+        said = f"; what was there is kept as {kept.name}" if kept else ""
+        warnings.warn(f"{error}; another is made from the tables{said}", stacklevel=2)
     return _opened(path, known, sampler)
 
 
@@ -72,7 +75,8 @@ def _create(path: Path, study: Study, sampler: BaseSampler) -> optuna.Study:
     return journal.open_journal(path, study.name, directions, sampler)
 
 
-def _rebuild(path: Path, kept: Path, known: Known, sampler: BaseSampler) -> None:
+def _rebuild(path: Path, known: Known, sampler: BaseSampler) -> Path | None:
+    """Makes a journal from the tables; returns where the one that was there is now."""
     try:
         trials = [_trial(number, known) for number in range(len(known.ledger.starts))]
     except (UsageError, LookupError) as error:
@@ -84,9 +88,14 @@ def _rebuild(path: Path, kept: Path, known: Known, sampler: BaseSampler) -> None
     made = _create(new, known.study, sampler)
     for trial in trials:
         made.add_trial(trial)
+    kept = None
     if path.exists():
+        names = (f"{path.name}.damaged-{number}" for number in count(1))
+        kept = next(place for name in names if not (place := path.with_name(name)).exists())
         path.replace(kept)
     new.replace(path)
+    sync_folder(path.parent)
+    return kept
 
 
 def _trial(number: int, known: Known) -> FrozenTrial:

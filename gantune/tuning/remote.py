@@ -61,6 +61,8 @@ def check_answers(address: str) -> None:
     told = os.environ.get("RAY_ADDRESS", "") if address == AUTO else ""
     said = f"--address {address}" + (f" (RAY_ADDRESS={told})" if told else "")
     address = told or address
+    if address.startswith("http"):
+        raise UsageError(f"{said}: that is where jobs go: gantune submit STUDY --address {address}")
     if "://" in address:
         raise UsageError(
             f"{said}: a client's connection would leave the run's tables on the cluster's head; "
@@ -107,7 +109,7 @@ def _check_port(address: str, said: str) -> None:
     if not (host and colon and port.isdigit()):
         raise UsageError(f"{said}: write auto, or HOST:PORT of the head (port 6379)")
     try:
-        socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_S).close()
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UsageError(f"{said}: nothing answers there: {reason}") from None

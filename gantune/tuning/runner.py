@@ -4,7 +4,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -83,16 +83,16 @@ def run_study(
     uri = storage_uri(storage, paths.root.name) if storage else None
     if uri:
         check_store(uri)
-    try:
-        with _prepared(study, concurrency, address) as room:
-            if warm:
-                warm.check_measured(study, paths.root, room.materials)
-            create_run(paths, study, warm.prior if warm else None, uri)
-            with hold_lock(paths.lock):
+    with ExitStack() as held:
+        try:
+            with _prepared(study, concurrency, address) as room:
+                if warm:
+                    warm.check_measured(study, paths.root, room.materials)
+                create_run(paths, study, warm.prior if warm else None, uri)
+                held.enter_context(hold_lock(paths.lock))
                 return _drive(paths, study, room, progress, study_file)
-    except MemoryKillError as error:
-        warnings.warn(str(error), stacklevel=2)
-        with hold_lock(paths.lock):
+        except MemoryKillError as error:
+            warnings.warn(str(error), stacklevel=2)
             return _go_on(paths, study, progress, concurrency, address)
 
 

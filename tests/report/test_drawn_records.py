@@ -26,7 +26,8 @@ from gantune.report.stability import examples, failure_maps, verdict_shares
 from gantune.report.svg import to_svg
 from gantune.report.thinning import thin_indices, thin_numbers
 from gantune.report.trials import rounded
-from gantune.report.words import label, plain, short, visible
+from gantune.report.words import label, plain, short
+from gantune.visible import visible
 
 TRIALS = pd.DataFrame(
     {

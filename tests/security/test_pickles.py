@@ -262,7 +262,9 @@ def test_planted_in_the_place_of(root: Path, what: str, mark: Path, tmp_path: Pa
         resumed = within(*RESUME, cwd=tmp_path)
     found.append(("resume", resumed.returncode, resumed.stderr))
     assert not mark.exists()
-    assert any("made again" in str(w.message) for w in said_by_resume) == (what == "journal")
+    assert any("made from the tables" in str(w.message) for w in said_by_resume) == (
+        what == "journal"
+    )
     for command, status, said in found:
         if command in OPENS[what]:
             assert status in (1, 2) and any(name in said for name in names), (command, said)

@@ -28,6 +28,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 RATIO = {
     "optimizer.generator.lr": {"log_uniform": [1e-5, 1e-2]},
     "optimizer.discriminator.lr": {"log_uniform": [0.1, 10], "times": "optimizer.generator.lr"},
+    "optimizer.generator.eps": {"int": [1, 9], "times": "optimizer.discriminator.lr"},
     "penalty.name": {"choice": ["none", "r1"]},
     "penalty.weight": {"log_uniform": [0.1, 10], "when": {"penalty.name": "r1"}},
 }
@@ -64,7 +65,7 @@ DAMAGE: dict[str, Callable[[bytes, random.Random], bytes]] = {
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:.*is damaged.*made again:UserWarning")
+@pytest.mark.filterwarnings("ignore:.*is damaged.*made from the tables:UserWarning")
 @pytest.mark.parametrize("plan", PLANS)
 def test_a_study_whose_journal_is_damaged_between_sessions_is_the_same(
     tmp_path: Path, plan: str
@@ -80,7 +81,7 @@ def test_a_study_whose_journal_is_damaged_between_sessions_is_the_same(
         while not crashed_to_its_end(paths, course, crasher):
             if paths.journal.exists() and read_table(paths.table("trials")).num_rows:
                 paths.journal.write_bytes(damage(paths.journal.read_bytes(), rng))
-        rebuilt += paths.journal.with_name("optuna.journal.damaged").exists()
+        rebuilt += paths.journal.with_name("optuna.journal.damaged-1").exists()
         found = tables(root)
         if plan == "ratios and conditions":
             # A ratio that is told from a product can be a digit off.
@@ -116,10 +117,16 @@ def test_it_is_said_and_the_damaged_one_is_kept(tmp_path: Path) -> None:
     run_to_its_end(tmp_path, study(3))
     journal, expected = RunPaths(tmp_path).journal, tables(tmp_path)
     journal.write_bytes(damaged := journal.read_bytes().replace(b"{", b"[", 3))
-    said = rf"{journal} is damaged: line 1 is no entry.*made again.*kept as optuna.journal.damaged"
+    said = f"{journal} is damaged: line 1 is no.*made from the tables.*as {journal.name}.damaged-1"
     with pytest.warns(UserWarning, match=said):
         Conductor(RunPaths(tmp_path), study(3), Silent()).close()
-    assert journal.with_name("optuna.journal.damaged").read_bytes() == damaged
+    assert journal.with_name("optuna.journal.damaged-1").read_bytes() == damaged
+    assert tables(tmp_path) == expected
+    # The kept one is the first one's still where a second is damaged, or a crash left none.
+    journal.unlink()
+    with pytest.warns(UserWarning, match="it has 0 trials, and trial 0 has begun"):
+        Conductor(RunPaths(tmp_path), study(3), Silent()).close()
+    assert journal.with_name("optuna.journal.damaged-1").read_bytes() == damaged
     assert tables(tmp_path) == expected
 
 
