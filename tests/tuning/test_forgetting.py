@@ -30,7 +30,10 @@ def test_records_of_ended_trials_stand_in_the_table_only(tmp_path: Path) -> None
 @pytest.mark.slow
 @pytest.mark.usefixtures("standing_ray")
 def test_tune_keeps_no_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from gantune.tuning.forgetful import Forgetful  # imports ray, which is to be started first
+    # They import ray, which is to be started first.
+    from ray.tune.experiment import Trial
+
+    from gantune.tuning.forgetful import Forgetful
 
     ended: list[Any] = []
     forgets = Forgetful.on_trial_complete
@@ -43,6 +46,10 @@ def test_tune_keeps_no_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(Forgetful, "on_trial_complete", hears)
     gantune.run(make_study(), runs_dir=tmp_path, concurrency=1)
     assert len(ended) == 4
-    for trial in ended:
+    failed = Trial("failed", stub=True)
+    failed.update_last_result({"a": 1.0, "config": {}, "done": False})
+    assert failed.metric_n_steps
+    Forgetful().on_trial_error(0, [failed], failed)
+    for trial in (*ended, failed):
         assert len(trial.last_result) <= 2 and not trial.experiment_tag
         assert not trial.metric_analysis and not trial.metric_n_steps
