@@ -120,7 +120,7 @@ class Host:
         engine = self._engine(spec)
         last = CheckpointWriter(folder / "last", attempt, keeps_previous=True)
         best = CheckpointWriter(folder / "best", attempt)
-        watch = Watch(context_of(spec.config))
+        watch = Watch(context_of(spec.config, engine.data))
         trial = _Open(engine.open(spec), engine, last, best, watch, sync)
         trial.notes = found.notes
         if found.checkpoint is not None:

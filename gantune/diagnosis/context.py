@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from gantune.config import TrialConfig
-from gantune.sources import source_info, training_size
+from gantune.sources import SourceInfo, source_info
 
 IMAGE_SAMPLES, POINT_SAMPLES = 1000, 2500
 """Generated samples behind the metrics of an epoch, unless the trial says otherwise."""
@@ -36,19 +36,23 @@ class Context:
     has_threshold: bool = True
 
 
-def context_of(config: TrialConfig) -> Context:
+def context_of(config: TrialConfig, known: SourceInfo | None = None) -> Context:
     """The context of a trial.
+
+    Args:
+        config: The trial's.
+        known: Of its data, where they need not be on this machine; None: they are looked at.
 
     Raises:
         DataError: Its data cannot be used as configured.
     """
-    info = source_info(config.data)
+    info = known or source_info(config.data)
     default = IMAGE_SAMPLES if len(info.shape) == 3 else POINT_SAMPLES
     return Context(
         loss=config.loss.name,
         epochs=config.train.epochs,
         modes=info.classes,
         samples=config.eval.samples or default,
-        training_size=training_size(config.data),
+        training_size=info.training_size(config.data.holdout),
         has_threshold=config.loss.name not in NO_THRESHOLD,
     )

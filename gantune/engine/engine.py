@@ -105,7 +105,7 @@ class Engine:
     """Trains trials that share materials, each on its own."""
 
     def __init__(self, materials: Materials, device: torch.device) -> None:
-        self.device = device
+        self.device, self.data = device, materials.info
         dataset = materials.dataset
         self._size, self._shape = len(dataset.train), tuple(dataset.train.shape[1:])
         self._batches = _batches(dataset.train, device)

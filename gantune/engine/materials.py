@@ -15,6 +15,7 @@ from gantune.metrics.classifier import Classifier
 from gantune.metrics.fit import random_features
 from gantune.metrics.reference import RealSide, Reference, make_reference
 from gantune.parts.data import AnyData, Idx, StackedMnist
+from gantune.sources import SourceInfo, source_info
 from gantune.sources.folder import ImageFiles
 
 MAX_STREAMED = 20_000
@@ -25,6 +26,7 @@ class Materials(NamedTuple):
     """Plain arrays that any trial with the same ``data`` section can use."""
 
     key: str
+    info: SourceInfo
     dataset: Dataset
     reference: Reference
 
@@ -57,7 +59,7 @@ def make_materials(config: TrialConfig) -> Materials:
         dataset.std,
     )
     reference = make_reference(real, classifier, config.eval.features)
-    return Materials(materials_key(config), dataset, reference)
+    return Materials(materials_key(config), source_info(config.data), dataset, reference)
 
 
 def _classifier(source: Source, options: AnyData) -> Classifier:

@@ -41,6 +41,10 @@ class SourceInfo(NamedTuple):
     shape: tuple[int, ...]
     classes: int | None
 
+    def training_size(self, holdout: float) -> int:
+        """How many samples are left to train on."""
+        return self.size - round(self.size * holdout)
+
 
 # The training splits of sets that do not change; whether they are there shows when they are loaded.
 FIXED = {
@@ -90,8 +94,7 @@ def training_size(data: AnyData) -> int:
     Raises:
         DataError: It cannot be used as the options ask.
     """
-    size = source_info(data).size
-    return size - round(size * data.holdout)
+    return source_info(data).training_size(data.holdout)
 
 
 def count_classes(labels: "NDArray[np.int64] | None", what: str) -> int | None:
