@@ -104,6 +104,7 @@ def export(
 def _export_study(run: "Run", number: int, path: Path, *, force: bool) -> None:
     from gantune.analysis.again import trial_as_study
     from gantune.document import write_document
+    from gantune.parts.base import as_written
     from gantune.storage import write_atomically
 
     if run.study.extensions:
@@ -111,7 +112,7 @@ def _export_study(run: "Run", number: int, path: Path, *, force: bool) -> None:
             f"{run.root} has extensions, and export runs none: train the trial again with "
             f"`gantune train {run.root} --trial {number}`, or use gantune.trial_as_study in Python"
         )
-    tree = trial_as_study(run, number).model_dump(mode="json", exclude_none=True)
+    tree = as_written(trial_as_study(run, number))
     if path.exists() and not force:
         raise UsageError(f"{path} exists already; --force writes over it")
     write_atomically(path, write_document(tree).encode())

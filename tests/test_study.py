@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 from conftest import make_study
 
-from gantune.document import parse_document, write_document
+from gantune.document import Document, parse_document, write_document
 from gantune.errors import ConfigError
 from gantune.goals import OBJECTIVES
 from gantune.loader import load_study, study_from_document
+from gantune.paths import RunPaths
 from gantune.study import schema, with_values
+from gantune.tuning.lifecycle import create_run
 
 BROKEN = """\
 name: "../escape"
@@ -201,3 +203,15 @@ def test_a_choice_of_parts_that_are_no_names_is_refused(name: object) -> None:
     """Found by fuzzing."""
     with pytest.raises(ConfigError, match=r"loss.name = .* makes no valid trial"):
         make_study(search={"loss.name": {"choice": ["minimax", name]}})
+
+
+@pytest.mark.parametrize("said", [["checkpoint.keep_top=null"], ["train.ema=null"], []])
+def test_a_study_is_the_same_in_the_file_of_its_run(tmp_path: Path, said: list[str]) -> None:
+    """Also where nothing is what was asked for, and something would be without a word."""
+    plan = study_from_document(Document("test", {"name": "tiny"}), said)
+    paths = RunPaths(tmp_path / "tiny")
+    create_run(paths, plan)
+    # The metric's own goal is written, too: who opens a run may not know the metric.
+    again = load_study(paths.study).model_copy(update={"objective": plan.objective})
+    assert again == plan
+    assert "null" not in paths.study.read_text() or said == ["checkpoint.keep_top=null"]

@@ -7,6 +7,7 @@ from gantune.config import TrialConfig
 from gantune.document import Document
 from gantune.extensions import activate_kept
 from gantune.loader import study_from_document
+from gantune.parts.base import as_written
 from gantune.paths import RunPaths
 from gantune.study import Study, with_values
 
@@ -45,5 +46,5 @@ def trial_as_study(
             "trial_seed": seed,
         }
     )
-    tree = alone.model_dump(mode="json", exclude_none=True)
+    tree = as_written(alone)
     return study_from_document(Document(f"trial {number} of {run.place}", tree), overrides)

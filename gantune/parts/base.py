@@ -4,6 +4,7 @@ A field marked ``LANE`` may differ between trials that train fused in one proces
 static, and :func:`gantune.config.static_hash` of them names the group that can share a model.
 """
 
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field
@@ -20,6 +21,27 @@ class Options(BaseModel):
     """Base of every section: unknown keys are errors, types are strict, instances are frozen."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+def as_written(options: BaseModel) -> dict[str, Any]:
+    """Options as a file has them: plain data, null only where a field left out would not be."""
+    tree = options.model_dump(mode="json")
+    return {name: _as_written(getattr(options, name), tree[name]) for name in _said(options, tree)}
+
+
+def _said(options: BaseModel, tree: Mapping[str, Any]) -> Iterator[str]:
+    fields = type(options).model_fields
+    for name, value in tree.items():
+        if value is not None or name not in fields or fields[name].default is not None:
+            yield name
+
+
+def _as_written(value: Any, tree: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return as_written(value) if isinstance(tree, dict) else tree
+    if isinstance(value, Mapping) and isinstance(tree, dict):
+        return {key: _as_written(value[key], tree[key]) for key in tree}
+    return tree
 
 
 FOREIGN = "foreign"

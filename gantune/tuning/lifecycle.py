@@ -14,6 +14,7 @@ from gantune.checkpoints import drop_stale
 from gantune.diagnosis.context import context_of
 from gantune.document import write_document
 from gantune.errors import RunError, UsageError
+from gantune.parts.base import as_written
 from gantune.paths import RunPaths
 from gantune.records import compact
 from gantune.runinfo import RunStatus, end_session, read_info
@@ -129,8 +130,7 @@ def rewrite_study(paths: RunPaths, study: Study) -> None:
 
 
 def _text(study: Study) -> str:
-    tree = study.model_dump(mode="json", exclude_none=True)
-    return write_document({**tree, "objective": objective_tree(study)})
+    return write_document({**as_written(study), "objective": objective_tree(study)})
 
 
 def finish_run(conductor: Conductor, root: Path) -> RunEnd:
