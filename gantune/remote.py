@@ -20,7 +20,10 @@ from gantune.patience import patiently
 from gantune.storage import MAX_BYTES, cache_dir, is_temporary, write_atomically, write_chunks
 from gantune.study import NAME_PATTERN
 
-READ_ATTEMPTS, CHUNK = 3, 2**24
+READ_ATTEMPTS = 3
+
+CHUNK = 2**24
+"""Bytes of a file that are in memory at a time while it is brought."""
 
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 """Names of a run's files; a store's own can be anything, and lead out of a folder."""

@@ -25,8 +25,8 @@ class Options(BaseModel):
 
 def as_written(options: BaseModel) -> dict[str, Any]:
     """Options as a file has them: plain data, null only where a field left out would not be."""
-    tree = options.model_dump(mode="json")
-    return {name: _as_written(getattr(options, name), tree[name]) for name in _said(options, tree)}
+    tree: dict[str, Any] = _as_written(options, options.model_dump(mode="json"))
+    return tree
 
 
 def _said(options: BaseModel, tree: Mapping[str, Any]) -> Iterator[str]:
@@ -37,8 +37,8 @@ def _said(options: BaseModel, tree: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _as_written(value: Any, tree: Any) -> Any:
-    if isinstance(value, BaseModel):
-        return as_written(value) if isinstance(tree, dict) else tree
+    if isinstance(value, BaseModel) and isinstance(tree, dict):
+        return {name: _as_written(getattr(value, name), tree[name]) for name in _said(value, tree)}
     if isinstance(value, Mapping) and isinstance(tree, dict):
         return {key: _as_written(value[key], tree[key]) for key in tree}
     return tree

@@ -135,3 +135,12 @@ def test_one_that_is_damaged_is_left_out(tmp_path: Path, text: str) -> None:
     keep_real(paths, load_dataset(options), options)
     paths.real_modes.write_text(text)
     assert read_real(paths, options) is None
+
+
+def test_a_disk_without_room_for_it_costs_no_run(tmp_path: Path) -> None:
+    """The tables' own writes tell of it."""
+    options = make_study().trial.data
+    paths = RunPaths(tmp_path / "run")
+    paths.real_modes.mkdir(parents=True)  # as good as full: nothing can be put there
+    keep_real(paths, load_dataset(options), options)
+    assert not paths.real_samples.exists()

@@ -256,3 +256,14 @@ def test_what_is_of_any_size_comes_in_parts(
     there = take_up(f"file://{store}", tmp_path / "there", trust=False)
     (weights,) = RunPaths(root).best(0).glob("*.safetensors")
     assert (there / weights.relative_to(root)).read_bytes() == weights.read_bytes()
+
+
+def test_a_workers_notes_that_no_worker_writes_end_the_session(root: Path, store: Path) -> None:
+    """Tune would take another error for the trial's, and try it again."""
+    paths, name = RunPaths(root), "trials/00000/best/meta-001.json"
+    assert send_rest(root)
+    with hold_lock(paths.lock), mirrored(paths) as mirror:
+        with open(store / name, "wb") as file:
+            file.truncate(100_000_000)
+        with pytest.raises(OSError, match=r"meta-001\.json is damaged: it is larger than"):
+            mirror.bring(0)

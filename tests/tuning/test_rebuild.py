@@ -122,11 +122,17 @@ def test_it_is_said_and_the_damaged_one_is_kept(tmp_path: Path) -> None:
         Conductor(RunPaths(tmp_path), study(3), Silent()).close()
     assert journal.with_name("optuna.journal.damaged-1").read_bytes() == damaged
     assert tables(tmp_path) == expected
-    # The kept one is the first one's still where a second is damaged, or a crash left none.
+    # Where a crash left none there is none to keep.
     journal.unlink()
     with pytest.warns(UserWarning, match="it has 0 trials, and trial 0 has begun"):
         Conductor(RunPaths(tmp_path), study(3), Silent()).close()
     assert journal.with_name("optuna.journal.damaged-1").read_bytes() == damaged
+    assert not journal.with_name("optuna.journal.damaged-2").exists()
+    journal.write_bytes(again := journal.read_bytes()[:-30] + b"}\n")
+    with pytest.warns(UserWarning, match="kept as optuna.journal.damaged-2"):
+        Conductor(RunPaths(tmp_path), study(3), Silent()).close()
+    kept = [journal.with_name(f"optuna.journal.damaged-{n}").read_bytes() for n in (1, 2)]
+    assert kept == [damaged, again]
     assert tables(tmp_path) == expected
 
 
